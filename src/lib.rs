@@ -1,0 +1,4 @@
+//! User Management: a self-hosted user-management server.
+
+pub mod domain;
+pub mod infra;
