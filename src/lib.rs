@@ -1,4 +1,6 @@
 //! User Management: a self-hosted user-management server.
 
+pub mod config;
 pub mod domain;
+pub mod error;
 pub mod infra;
