@@ -30,18 +30,25 @@ impl Email {
     /// hide.
     pub fn parse(text: &str) -> Result<Self, Rule> {
         const INVALID: Rule = Rule::new("invalid_email", "must be a valid e-mail address");
+        const AMBIGUOUS: Rule = Rule::new(
+            "ambiguous_email",
+            "must not have characters that stand for others",
+        );
         let text = text.trim();
         if text.len() > MAX_LENGTH {
             return Err(Rule::new("too_long", "must have at most 254 characters"));
         }
         if !is_nfkc(text) {
-            return Err(Rule::new(
-                "ambiguous_email",
-                "must not have characters that stand for others",
-            ));
+            return Err(AMBIGUOUS);
         }
-        let (local, domain) = text.split_once('@').ok_or(INVALID)?;
-        let domain = idna::domain_to_ascii_strict(domain).map_err(|_| INVALID)?;
+        let (local, typed_domain) = text.split_once('@').ok_or(INVALID)?;
+        let domain = idna::domain_to_ascii_strict(typed_domain).map_err(|_| INVALID)?;
+        // Characters that IDNA leaves out, such as a zero-width space, make look-alikes too.
+        if !typed_domain.is_ascii()
+            && idna::domain_to_unicode(&domain).0 != typed_domain.to_lowercase()
+        {
+            return Err(AMBIGUOUS);
+        }
         // What looks like a domain but is an address literal or a single label gets no mail.
         if !domain.contains('.') || domain.parse::<std::net::Ipv4Addr>().is_ok() {
             return Err(INVALID);
@@ -145,6 +152,7 @@ mod tests {
             "ﬁ@example.com",
             "аdmin@example.com",
             "a@exa\u{200b}mple.com",
+            "a@example.com.",
             "a@-b.example",
             "a@b_c.example",
             "<a@b.example>",
