@@ -15,3 +15,8 @@ comment on column login_throttle.bucket is 'empty for everybody, or the id of a 
 comment on column login_throttle.charged is 'attempts charged, less what has decayed';
 comment on column login_throttle.blocked_until is 'until when attempts are refused without hashing; -infinity: not refused';
 comment on column login_throttle.updated_at is 'the last charge: decay counts from it';
+
+-- What is left at `now` of charges counted at `counted_at`, one being forgiven every `every`.
+create function login_charges_left(charged integer, counted_at timestamptz, now timestamptz, every interval)
+    returns integer language sql immutable as
+$$ select greatest(0, charged - floor(extract(epoch from now - counted_at) / extract(epoch from every))::integer) $$;
