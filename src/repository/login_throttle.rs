@@ -127,17 +127,25 @@ pub async fn clear(connection: &mut PgConnection, bucket: Bucket<'_>) -> Result<
     Ok(())
 }
 
-/// Forgives all attempts on an identifier, from whatever client.
+/// Forgives all attempts on an identifier, from whatever client; answers whether any client had to
+/// wait.
 ///
 /// # Errors
 ///
 /// If the database fails.
-pub async fn clear_all(connection: &mut PgConnection, key: &[u8; 32]) -> Result<()> {
-    sqlx::query("delete from login_throttle where key = $1")
-        .bind(key.as_slice())
-        .execute(connection)
-        .await?;
-    Ok(())
+pub async fn clear_all(
+    connection: &mut PgConnection,
+    key: &[u8; 32],
+    now_override: Option<DateTime<Utc>>,
+) -> Result<bool> {
+    let waited: Vec<bool> = sqlx::query_scalar(
+        "delete from login_throttle where key = $1 returning blocked_until > coalesce($2, clock_timestamp())",
+    )
+    .bind(key.as_slice())
+    .bind(now_override)
+    .fetch_all(connection)
+    .await?;
+    Ok(waited.contains(&true))
 }
 
 /// Deletes rows whose charges have decayed, at most `limit`: answers how many.

@@ -10,6 +10,7 @@
 pub mod error;
 pub mod jobs;
 pub mod login_throttle;
+pub mod notices;
 pub mod one_time_tokens;
 pub mod pool;
 pub mod sessions;
