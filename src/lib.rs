@@ -2,3 +2,5 @@
 
 pub mod domain;
 pub mod infra;
+pub mod repository;
+pub mod worker;

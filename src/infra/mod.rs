@@ -2,3 +2,5 @@
 
 pub mod clock;
 pub mod random;
+pub mod sealer;
+pub mod wake_up;
