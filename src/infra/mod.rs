@@ -5,3 +5,5 @@ pub mod embedded_postgres;
 pub mod keys;
 pub mod password_hasher;
 pub mod random;
+pub mod sealer;
+pub mod wake_up;

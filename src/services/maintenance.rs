@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use crate::{
     error::Result,
     infra::clock::Clock,
-    repository::{
-        jobs::{self, JobKind},
-        login_throttle, one_time_tokens, sessions,
-    },
+    repository::{jobs::JobKind, login_throttle, one_time_tokens, sessions},
 };
 
 /// The job that clears away what has expired.
@@ -22,8 +19,6 @@ pub const SWEEP: JobKind = JobKind {
 
 /// Rows deleted in one statement.
 const BATCH: u16 = 1000;
-/// How long jobs that failed for good are kept.
-const KEEP_DEAD_JOBS: TimeDelta = TimeDelta::days(30);
 
 /// Clears away what has expired.
 pub struct Maintenance {
@@ -37,7 +32,7 @@ impl Maintenance {
         Self { pool, clock }
     }
 
-    /// Deletes expired sessions, tokens, charges of logins, secrets and dead jobs, a batch at a time.
+    /// Deletes expired sessions, tokens and charges of logins, a batch at a time.
     ///
     /// # Errors
     ///
@@ -49,8 +44,6 @@ impl Maintenance {
         while one_time_tokens::sweep(&mut connection, now, batch).await? == u64::from(BATCH) {}
         let override_ = self.clock.database_override();
         while login_throttle::sweep(&mut connection, override_, batch).await? == u64::from(BATCH) {}
-        jobs::wipe_expired_secrets(&mut connection, override_).await?;
-        jobs::delete_dead_before(&mut connection, now - KEEP_DEAD_JOBS).await?;
         Ok(())
     }
 }

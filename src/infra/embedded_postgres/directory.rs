@@ -13,9 +13,9 @@
 //! cannot plant links for root to follow.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::{self, Stdio},
     time::Duration,
@@ -84,7 +84,7 @@ impl Directory {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(io_error("make the directory", parent))?;
         }
-        match DirBuilder::new().mode(mode).create(path) {
+        match make(path, mode) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(io_error("make the directory", path)(error));
             }
@@ -313,10 +313,15 @@ fn make_socket_directory(path: &Path, user: Option<&User>) -> Result<PathBuf, St
     Ok(far)
 }
 
+/// Makes a directory with just this mode, which the umask would narrow.
+fn make(path: &Path, mode: u32) -> io::Result<()> {
+    DirBuilder::new().mode(mode).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
 /// Makes a directory that only `user` (else we) can enter.
 fn make_private(path: &Path, user: Option<&User>) -> Result<(), StartError> {
-    let made = DirBuilder::new().mode(0o700).create(path);
-    made.map_err(io_error("make the directory", path))?;
+    make(path, 0o700).map_err(io_error("make the directory", path))?;
     give(path, user).map_err(io_error("give away", path))
 }
 
@@ -353,7 +358,7 @@ fn fresh(parent: &Path, mode: u32) -> io::Result<PathBuf> {
     let mut number = 0_u32;
     loop {
         let path = parent.join(format!("{NAME}-{}-{number}", process::id()));
-        match DirBuilder::new().mode(mode).create(&path) {
+        match make(&path, mode) {
             Ok(()) => return Ok(path),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
             Err(error) => return Err(error),

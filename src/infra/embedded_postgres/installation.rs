@@ -49,7 +49,7 @@ pub(super) async fn find(
 ) -> Result<Installation, StartError> {
     let usual = USUAL_PLACES
         .iter()
-        .flat_map(|place| usual_directories(place))
+        .flat_map(usual_directories)
         .collect();
     let on_path = search_path
         .map(|path| std::env::split_paths(path).collect())
@@ -72,7 +72,7 @@ pub(super) fn choose(
     let mut majors: Vec<_> = all.iter().map(|installation| installation.major).collect();
     majors.sort_unstable();
     majors.dedup();
-    let found = majors.iter().map(u32::to_string).collect::<Vec<_>>();
+    let found: Vec<_> = majors.iter().map(u32::to_string).collect();
     let found = found.join(", ");
     let fits = |installation: &Installation| match data {
         Some((_, wanted)) => installation.major == wanted,

@@ -109,44 +109,31 @@ impl EmbeddedPostgres {
     /// See [`StartError`]; each says what to do about it.
     pub async fn start(options: &Options) -> Result<Self, StartError> {
         let directory = Directory::open(&options.directory, options.durability).await?;
-        let installation =
-            installation::find(options.search_path.as_deref(), directory.major()?).await?;
-        directory.make_cluster(&installation).await?;
-        let supervisor = Supervisor::start(&installation, &directory, options.max_connections)?;
-        let mut server = Self {
-            directory,
-            supervisor,
-        };
-        server.wait_until_ready().await?;
-        tracing::debug!(
-            directory = %server.directory.path().display(),
-            major = installation.major,
-            "PostgreSQL accepts connections"
-        );
-        Ok(server)
+        match start_in(&directory, options).await {
+            Ok(supervisor) => Ok(Self {
+                directory,
+                supervisor,
+            }),
+            Err(error) => {
+                if let Err(error) = directory.clean_up() {
+                    tracing::warn!(%error, "cannot remove what the failed start left");
+                }
+                Err(error)
+            }
+        }
     }
 
     /// How to connect to our database. Another `database`, or the superuser `postgres` as
     /// `username`, can be set on it.
     #[must_use]
     pub fn connect_options(&self) -> PgConnectOptions {
-        PgConnectOptions::new_without_pgpass()
-            .socket(self.directory.socket())
-            .port(PORT)
-            .username(NAME)
-            .database(NAME)
+        connect_options(&self.directory)
     }
 
     /// The same as a URL, for `psql` and for people.
     #[must_use]
     pub fn url(&self) -> String {
-        let query = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("host", &self.directory.socket().to_string_lossy())
-            .append_pair("port", &PORT.to_string())
-            .append_pair("user", NAME)
-            .finish();
-        // `+` for a space is a form's way; in a connection URL it stands for itself.
-        format!("postgresql:///{NAME}?{}", query.replace('+', "%20"))
+        url(&self.directory)
     }
 
     /// Stops PostgreSQL and waits for its end. Open connections are broken off, committed data is
@@ -166,33 +153,58 @@ impl EmbeddedPostgres {
             .map_err(|_elapsed| StopError::Timeout)?;
         directory.clean_up().map_err(StopError::NotRemoved)
     }
+}
 
-    async fn wait_until_ready(&mut self) -> Result<(), StartError> {
-        let options = self.connect_options();
-        let url = self.url();
-        let outcome = tokio::select! {
-            () = self.supervisor.ended() => None,
-            outcome = timeout(READY_LIMIT, connect_when_ready(&options, &url)) => Some(outcome),
-        };
-        match outcome {
-            Some(Ok(Ok(()))) => {
-                self.supervisor.is_ready();
-                Ok(())
-            }
-            Some(Ok(Err(error))) => Err(StartError::Connect(error)),
-            Some(Err(_elapsed)) => Err(StartError::NotReady(self.supervisor.last_lines())),
-            None => Err(StartError::Died(self.supervisor.last_lines())),
-        }
+fn connect_options(directory: &Directory) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
+        .socket(directory.socket())
+        .port(PORT)
+        .username(NAME)
+        .database(NAME)
+}
+
+fn url(directory: &Directory) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("host", &directory.socket().to_string_lossy())
+        .append_pair("port", &PORT.to_string())
+        .append_pair("user", NAME)
+        .finish();
+    // `+` is a form's way to write a space; in a connection URL it stands for itself.
+    format!("postgresql:///{NAME}?{}", query.replace('+', "%20"))
+}
+
+async fn start_in(directory: &Directory, options: &Options) -> Result<Supervisor, StartError> {
+    let search_path = options.search_path.as_deref();
+    let installation = installation::find(search_path, directory.major()?).await?;
+    directory.make_cluster(&installation).await?;
+    let mut supervisor = Supervisor::start(&installation, directory, options.max_connections)?;
+    let connected = tokio::select! {
+        () = supervisor.ended() => return Err(StartError::Died(supervisor.last_lines())),
+        connected = timeout(READY_LIMIT, connect_when_ready(directory)) => connected,
+    };
+    match connected {
+        Ok(connected) => connected.map_err(StartError::Connect)?,
+        Err(_elapsed) => return Err(StartError::NotReady(supervisor.last_lines())),
     }
+    supervisor.mark_ready();
+    tracing::debug!(
+        directory = %directory.path().display(),
+        major = installation.major,
+        "PostgreSQL accepts connections"
+    );
+    Ok(supervisor)
 }
 
 /// Connects again and again until it works, and makes our database if it is missing.
-async fn connect_when_ready(options: &PgConnectOptions, url: &str) -> Result<(), sqlx::Error> {
+async fn connect_when_ready(directory: &Directory) -> Result<(), sqlx::Error> {
+    let options = connect_options(directory);
     loop {
-        match PgConnection::connect_with(options).await {
+        match PgConnection::connect_with(&options).await {
             Ok(connection) => return connection.close().await,
             Err(error) if is_starting(&error) => sleep(READY_PAUSE).await,
-            Err(error) if has_code(&error, "3D000") => Postgres::create_database(url).await?,
+            Err(error) if has_code(&error, "3D000") => {
+                Postgres::create_database(&url(directory)).await?;
+            }
             Err(error) => return Err(error),
         }
     }

@@ -132,7 +132,7 @@ impl Supervisor {
     }
 
     /// From now on an end that nobody wanted is logged as an error.
-    pub fn is_ready(&self) {
+    pub fn mark_ready(&self) {
         self.lifeline.ready.store(true, Ordering::Release);
     }
 

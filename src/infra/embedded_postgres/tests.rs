@@ -1,1 +1,4 @@
-//! Tests.
+//! The tests run the real PostgreSQL of this machine.
+
+mod finding;
+mod lives;

@@ -32,7 +32,7 @@ impl User {
         let owner = fs::metadata(data).ok().filter(|data| data.uid() != 0);
         if let Some(owner) = owner {
             return Ok(Some(Self {
-                name: format!("with the id {}", owner.uid()),
+                name: owner.uid().to_string(),
                 uid: owner.uid(),
                 gid: owner.gid(),
             }));
