@@ -1,0 +1,27 @@
+//! The native API: one file a noun, each with its handlers, its DTOs and its `router()`.
+
+pub mod health;
+pub mod links;
+pub mod login;
+pub mod registration;
+pub mod unlock;
+pub mod user_body;
+pub mod users;
+pub mod verification;
+pub mod welcome;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use super::state::AppState;
+
+/// Every route of the API.
+pub(super) fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .merge(welcome::router())
+        .merge(registration::router())
+        .merge(verification::router())
+        .merge(login::router())
+        .merge(unlock::router())
+        .merge(users::router())
+        .merge(health::router())
+}

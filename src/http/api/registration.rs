@@ -1,0 +1,172 @@
+//! `POST /register/`, and the body by which accounts are made.
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::user_body::{RoleName, UserBody};
+use crate::{
+    domain::{
+        email::Email,
+        nickname::Nickname,
+        password::{Password, TypedPassword},
+        profile::{Bio, PersonName, Profile, WebUrl},
+        role::Role,
+    },
+    error::{FieldErrors, Result, Rule},
+    http::{
+        error::Answer,
+        extract::{Anyone, Json},
+        mount,
+        openapi::{
+            Internal, Invalid, MalformedOrEmailExists, NicknameTaken, TooLarge, TooManyRequests, Unavailable,
+            UnsupportedMediaType,
+        },
+        state::AppState,
+    },
+    services::registration::{NewAccount, Registered},
+};
+
+pub(super) fn router() -> OpenApiRouter<AppState> {
+    mount(OpenApiRouter::new(), routes!(register))
+}
+
+/// A new account.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewUser, example = json!({
+    "email": "ada@example.com", "password": "Secure*1234", "nickname": "countess_ada",
+    "first_name": "Ada", "last_name": "Lovelace", "bio": "Writes programs.",
+    "github_profile_url": "https://github.com/ada",
+}))]
+pub struct NewUserBody {
+    /// The address, to which a mail goes that verifies it.
+    #[schema(value_type = String, format = Email, required, max_length = 254)]
+    email: Option<String>,
+    /// The password: 8 to 128 characters, none of the commonest, not the own address or nickname.
+    #[serde(default, deserialize_with = "typed_password")]
+    #[schema(value_type = String, format = Password, required, min_length = 8, max_length = 128)]
+    password: Option<TypedPassword>,
+    /// The public name; one is generated where none is chosen.
+    #[schema(min_length = 3, max_length = 50, pattern = "^[A-Za-z0-9_-]+$")]
+    nickname: Option<String>,
+    /// Given name.
+    #[schema(min_length = 1, max_length = 100)]
+    first_name: Option<String>,
+    /// Family name.
+    #[schema(min_length = 1, max_length = 100)]
+    last_name: Option<String>,
+    /// About oneself.
+    #[schema(min_length = 1, max_length = 500)]
+    bio: Option<String>,
+    /// A picture.
+    #[schema(format = Uri, max_length = 255)]
+    profile_picture_url: Option<String>,
+    /// A page at LinkedIn.
+    #[schema(format = Uri, max_length = 255)]
+    linkedin_profile_url: Option<String>,
+    /// A page at GitHub.
+    #[schema(format = Uri, max_length = 255)]
+    github_profile_url: Option<String>,
+    /// The role: honoured where a manager or an administrator adds a user, ignored at registration.
+    #[schema(value_type = Option<RoleName>)]
+    role: Option<String>,
+}
+
+fn typed_password<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<TypedPassword>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(TypedPassword::new))
+}
+
+/// What a missing field is told.
+pub(super) const MISSING: Rule = Rule::new("missing", "is required");
+
+impl NewUserBody {
+    /// The account that it asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](crate::error::Error::Invalid) with every invalid field.
+    pub(super) fn parse(self) -> Result<NewAccount> {
+        let mut errors = FieldErrors::default();
+        let email = errors.take("email", self.email.as_deref().ok_or(MISSING).and_then(Email::parse));
+        let password = self.password.as_ref().ok_or(MISSING).and_then(Password::parse);
+        let password = errors.take("password", password);
+        fn optional<T>(errors: &mut FieldErrors, field: &'static str, text: Option<String>, parse: impl Fn(&str) -> std::result::Result<T, Rule>) -> Option<T> {
+            text.and_then(|text| errors.take(field, parse(&text)))
+        }
+        let nickname = optional(&mut errors, "nickname", self.nickname, Nickname::parse);
+        let profile = Profile {
+            first_name: optional(&mut errors, "first_name", self.first_name, PersonName::parse),
+            last_name: optional(&mut errors, "last_name", self.last_name, PersonName::parse),
+            bio: optional(&mut errors, "bio", self.bio, Bio::parse),
+            profile_picture_url: optional(&mut errors, "profile_picture_url", self.profile_picture_url, WebUrl::parse),
+            linkedin_profile_url: optional(&mut errors, "linkedin_profile_url", self.linkedin_profile_url, WebUrl::parse),
+            github_profile_url: optional(&mut errors, "github_profile_url", self.github_profile_url, WebUrl::parse),
+        };
+        let account = email.zip(password).map(|(email, password)| NewAccount {
+            email,
+            password,
+            nickname,
+            profile,
+        });
+        errors.finish(account)
+    }
+
+    /// The role that it asks for, if any.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](crate::error::Error::Invalid) if there is no such role.
+    pub(super) fn role(&self) -> Result<Option<Role>> {
+        let mut errors = FieldErrors::default();
+        let role = self.role.as_deref().map(|name| parse_role(name)).transpose();
+        let role = errors.take("role", role);
+        errors.finish(role)
+    }
+}
+
+/// The role of this name.
+pub(super) fn parse_role(name: &str) -> std::result::Result<Role, Rule> {
+    name.parse()
+        .map_err(|_| Rule::new("unknown_role", "must be one of ANONYMOUS, AUTHENTICATED, MANAGER, ADMIN"))
+}
+
+/// A message for people.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Message, example = json!({"message": "Email verified successfully"}))]
+pub struct MessageBody {
+    /// The message.
+    #[schema(value_type = String)]
+    pub message: &'static str,
+}
+
+/// Register
+///
+/// Makes an account of role ANONYMOUS and mails a link that verifies the address. The first account
+/// of all becomes ADMIN. `role` is ignored.
+#[utoipa::path(
+    post, path = "/register/", operation_id = "register", tag = "accounts",
+    request_body = NewUserBody,
+    responses(
+        (status = 200, description = "The new user", body = UserBody),
+        (status = 202, description = "With HIDE_ACCOUNT_EXISTENCE: the same for each address", body = MessageBody,
+         example = json!({"message": "Check your mail"})),
+        MalformedOrEmailExists, NicknameTaken, TooLarge, UnsupportedMediaType, Invalid, TooManyRequests, Internal, Unavailable
+    ),
+)]
+async fn register(State(state): State<AppState>, Anyone(ctx): Anyone, Json(body): Json<NewUserBody>) -> Answer<Response> {
+    let registered = state.services.registration.register(&ctx, body.parse()?).await?;
+    Ok(match registered {
+        Registered::User(user) => axum::Json(UserBody::new(&state, *user)).into_response(),
+        Registered::Undisclosed => {
+            let message = MessageBody {
+                message: "Check your mail",
+            };
+            (StatusCode::ACCEPTED, axum::Json(message)).into_response()
+        }
+    })
+}

@@ -1,0 +1,126 @@
+//! A user, as an administrator or the user himself sees him.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::links::{self, Link};
+use crate::{domain::user::User, http::state::AppState};
+
+/// A user.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = User, example = json!({
+    "id": "0199c5a0-6d54-7c1e-8f6a-3b1f2d4e5a6b", "nickname": "clever_panda_417",
+    "email": "ada@example.com", "email_verified": true, "first_name": "Ada", "last_name": "Lovelace",
+    "bio": "Writes programs.", "profile_picture_url": "https://example.com/ada.png",
+    "linkedin_profile_url": "https://linkedin.com/in/ada", "github_profile_url": "https://github.com/ada",
+    "role": "AUTHENTICATED", "is_professional": false, "professional_status_updated_at": null,
+    "is_locked": false, "last_login_at": "2026-11-21T12:00:00.000000Z",
+    "created_at": "2026-11-20T08:15:00.000000Z", "updated_at": "2026-11-20T08:20:00.000000Z",
+    "links": [{"rel": "self", "href": "https://users.example.com/users/0199c5a0-6d54-7c1e-8f6a-3b1f2d4e5a6b",
+               "method": "GET", "action": "view", "type": "application/json"}],
+}))]
+pub struct UserBody {
+    /// The id, a UUID of version 7.
+    id: Uuid,
+    /// The public name.
+    nickname: String,
+    /// The address.
+    #[schema(format = Email)]
+    email: String,
+    /// Whether the address is verified.
+    email_verified: bool,
+    /// Given name.
+    first_name: Option<String>,
+    /// Family name.
+    last_name: Option<String>,
+    /// About oneself.
+    bio: Option<String>,
+    /// A picture.
+    profile_picture_url: Option<String>,
+    /// A page at LinkedIn.
+    linkedin_profile_url: Option<String>,
+    /// A page at GitHub.
+    github_profile_url: Option<String>,
+    /// What the account may do.
+    #[schema(value_type = RoleName)]
+    role: &'static str,
+    /// Professional status.
+    is_professional: bool,
+    /// When the professional status last changed.
+    #[serde(serialize_with = "time_or_null")]
+    professional_status_updated_at: Option<DateTime<Utc>>,
+    /// Whether an administrator locked the account.
+    is_locked: bool,
+    /// The last successful login.
+    #[serde(serialize_with = "time_or_null")]
+    last_login_at: Option<DateTime<Utc>>,
+    /// Time of registration.
+    #[serde(serialize_with = "time")]
+    created_at: DateTime<Utc>,
+    /// The last change, logins left out.
+    #[serde(serialize_with = "time")]
+    updated_at: DateTime<Utc>,
+    /// What can be done with the user.
+    links: Vec<Link>,
+}
+
+/// The name of a role.
+#[derive(ToSchema)]
+#[schema(as = Role)]
+#[expect(dead_code, reason = "only documents the names")]
+pub enum RoleName {
+    /// Registered, address not verified.
+    #[schema(rename = "ANONYMOUS")]
+    Anonymous,
+    /// Verified.
+    #[schema(rename = "AUTHENTICATED")]
+    Authenticated,
+    /// Manages users of lower rank.
+    #[schema(rename = "MANAGER")]
+    Manager,
+    /// Manages everything.
+    #[schema(rename = "ADMIN")]
+    Admin,
+}
+
+impl UserBody {
+    /// The body that shows `user`.
+    #[must_use]
+    pub fn new(state: &AppState, user: User) -> Self {
+        let profile = user.profile;
+        Self {
+            id: user.id.0,
+            nickname: user.nickname.to_string(),
+            email: user.email.as_str().to_owned(),
+            email_verified: user.email_verified_at.is_some(),
+            first_name: profile.first_name.map(|name| name.as_str().to_owned()),
+            last_name: profile.last_name.map(|name| name.as_str().to_owned()),
+            bio: profile.bio.map(|bio| bio.as_str().to_owned()),
+            profile_picture_url: profile.profile_picture_url.map(|url| url.as_str().to_owned()),
+            linkedin_profile_url: profile.linkedin_profile_url.map(|url| url.as_str().to_owned()),
+            github_profile_url: profile.github_profile_url.map(|url| url.as_str().to_owned()),
+            role: user.role.as_str(),
+            is_professional: user.is_professional,
+            professional_status_updated_at: user.professional_status_updated_at,
+            is_locked: user.locked_at.is_some(),
+            last_login_at: user.last_login_at,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+            links: links::of_user(state, user.id),
+        }
+    }
+}
+
+/// RFC 3339 in UTC with microseconds: one form for all times, so that texts sort as times do.
+fn time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
+fn time_or_null<S: Serializer>(value: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => time(value, serializer),
+        None => serializer.serialize_none(),
+    }
+}

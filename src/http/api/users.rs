@@ -1,0 +1,289 @@
+//! `/users/…`: browse, read, edit, add, delete, lock and unlock.
+
+use axum::{
+    extract::State,
+    http::{HeaderName, StatusCode, header},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    links::{self, Link},
+    registration::{NewUserBody, parse_role},
+    user_body::{RoleName, UserBody},
+};
+use crate::{
+    domain::{
+        email::Email,
+        nickname::Nickname,
+        patch::Patch,
+        profile::{Bio, PersonName, ProfilePatch, WebUrl},
+    },
+    error::{Error, FieldErrors, Result, Rule},
+    http::{
+        error::Answer,
+        extract::{Authenticated, Id, Json, Paged},
+        mount,
+        openapi::{
+            Forbidden, Internal, Invalid, Malformed, MalformedOrEmailExists, NicknameTaken, SECURITY, Taken, TooLarge,
+            Unauthenticated, Unavailable, UnsupportedMediaType, UserNotFound,
+        },
+        state::AppState,
+    },
+    services::users::UserPatch,
+};
+
+pub(super) fn router() -> OpenApiRouter<AppState> {
+    let router = mount(OpenApiRouter::new(), routes!(browse, add));
+    let router = mount(router, routes!(read, edit, delete));
+    let router = mount(router, routes!(lock));
+    mount(router, routes!(unlock))
+}
+
+/// The id of a user in the path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "only documents the parameter")]
+struct UserIdParam {
+    /// The user's id
+    #[param(example = "0199c5a0-6d54-7c1e-8f6a-3b1f2d4e5a6b")]
+    user_id: uuid::Uuid,
+}
+
+/// Which part of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only documents the parameters")]
+struct PageParams {
+    /// Users to pass over
+    #[param(minimum = 0, maximum = 2_147_483_647, default = 0, required = false)]
+    skip: u32,
+    /// Users at most
+    #[param(minimum = 1, maximum = 100, default = 10, required = false)]
+    limit: u32,
+}
+
+/// A page of users.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UserList)]
+struct UserListBody {
+    /// The users of the page, newest last.
+    items: Vec<UserBody>,
+    /// How many users there are.
+    total: u64,
+    /// The number of the page, from 1.
+    page: u32,
+    /// How many users the page has.
+    size: usize,
+    /// This page, the first, the last, and the next and the previous where there are such.
+    links: Vec<Link>,
+}
+
+/// Browse users
+#[utoipa::path(
+    get, path = "/users/", operation_id = "list_users", tag = "users", security((SECURITY = [])),
+    params(PageParams),
+    responses(
+        (status = 200, description = "A page of users, newest last", body = UserListBody),
+        Unauthenticated, Forbidden, Invalid, Internal, Unavailable
+    ),
+)]
+async fn browse(State(state): State<AppState>, Authenticated(ctx): Authenticated, Paged(page): Paged) -> Answer<axum::Json<UserListBody>> {
+    let listed = state.services.users.browse(&ctx, page).await?;
+    Ok(axum::Json(UserListBody {
+        size: listed.items.len(),
+        items: listed.items.into_iter().map(|user| UserBody::new(&state, user)).collect(),
+        total: listed.total,
+        page: page.number(),
+        links: links::of_page(&state, "users/", page, listed.total),
+    }))
+}
+
+/// Add a user
+///
+/// A manager gives roles below his own, an administrator any. The new user gets a mail that
+/// verifies his address.
+#[utoipa::path(
+    post, path = "/users/", operation_id = "add_user", tag = "users", security((SECURITY = [])),
+    request_body = NewUserBody,
+    responses(
+        (status = 201, description = "The new user", body = UserBody, headers(("location" = String, description = "The user's URL"))),
+        MalformedOrEmailExists, Unauthenticated, Forbidden, NicknameTaken, TooLarge, UnsupportedMediaType, Invalid, Internal, Unavailable
+    ),
+)]
+async fn add(
+    State(state): State<AppState>,
+    Authenticated(ctx): Authenticated,
+    Json(body): Json<NewUserBody>,
+) -> Answer<(StatusCode, [(HeaderName, String); 1], axum::Json<UserBody>)> {
+    let role = body.role()?;
+    let user = state.services.registration.add(&ctx, body.parse()?, role).await?;
+    let location = state.url(&format!("users/{}", user.id));
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(UserBody::new(&state, user))))
+}
+
+/// Read a user
+#[utoipa::path(
+    get, path = "/users/{user_id}", operation_id = "get_user", tag = "users", security((SECURITY = [])),
+    params(UserIdParam),
+    responses(
+        (status = 200, description = "The user", body = UserBody),
+        Unauthenticated, Forbidden, UserNotFound, Invalid, Internal, Unavailable
+    ),
+)]
+async fn read(State(state): State<AppState>, Authenticated(ctx): Authenticated, Id(id): Id) -> Answer<axum::Json<UserBody>> {
+    let user = state.services.users.read(&ctx, id).await?;
+    Ok(axum::Json(UserBody::new(&state, user)))
+}
+
+/// A change of a user: at least one member. `null` takes a value away where there may be none.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = UserChange, example = json!({"first_name": "Ada", "bio": null, "role": "MANAGER"}))]
+struct UserPatchBody {
+    /// The new public name.
+    #[serde(default)]
+    #[schema(value_type = String, required = false, min_length = 3, max_length = 50, pattern = "^[A-Za-z0-9_-]+$")]
+    nickname: Patch<String>,
+    /// The new address, to be verified.
+    #[serde(default)]
+    #[schema(value_type = String, required = false, format = Email, max_length = 254)]
+    email: Patch<String>,
+    /// The new role; it ends the user's sessions.
+    #[serde(default)]
+    #[schema(value_type = RoleName, required = false)]
+    role: Patch<String>,
+    /// Given name.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    first_name: Patch<String>,
+    /// Family name.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    last_name: Patch<String>,
+    /// About oneself.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 500)]
+    bio: Patch<String>,
+    /// A picture.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Uri, max_length = 255)]
+    profile_picture_url: Patch<String>,
+    /// A page at LinkedIn.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Uri, max_length = 255)]
+    linkedin_profile_url: Patch<String>,
+    /// A page at GitHub.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Uri, max_length = 255)]
+    github_profile_url: Patch<String>,
+}
+
+impl UserPatchBody {
+    fn parse(self) -> Result<UserPatch> {
+        let mut errors = FieldErrors::default();
+        fn required<T>(errors: &mut FieldErrors, field: &'static str, patch: Patch<String>, parse: impl Fn(&str) -> std::result::Result<T, Rule>) -> Option<T> {
+            match patch {
+                Patch::Keep => None,
+                Patch::Clear => errors.take(field, Err(Rule::new("required", "can't be taken away"))),
+                Patch::Set(text) => errors.take(field, parse(&text)),
+            }
+        }
+        fn optional<T>(errors: &mut FieldErrors, field: &'static str, patch: Patch<String>, parse: impl Fn(&str) -> std::result::Result<T, Rule>) -> Patch<T> {
+            errors.take(field, patch.try_map(|text| parse(&text))).unwrap_or_default()
+        }
+        let patch = UserPatch {
+            nickname: required(&mut errors, "nickname", self.nickname, Nickname::parse),
+            email: required(&mut errors, "email", self.email, Email::parse),
+            role: required(&mut errors, "role", self.role, parse_role),
+            profile: ProfilePatch {
+                first_name: optional(&mut errors, "first_name", self.first_name, PersonName::parse),
+                last_name: optional(&mut errors, "last_name", self.last_name, PersonName::parse),
+                bio: optional(&mut errors, "bio", self.bio, Bio::parse),
+                profile_picture_url: optional(&mut errors, "profile_picture_url", self.profile_picture_url, WebUrl::parse),
+                linkedin_profile_url: optional(&mut errors, "linkedin_profile_url", self.linkedin_profile_url, WebUrl::parse),
+                github_profile_url: optional(&mut errors, "github_profile_url", self.github_profile_url, WebUrl::parse),
+            },
+        };
+        let patch = errors.finish(Some(patch))?;
+        if patch == UserPatch::default() {
+            return Err(Error::invalid(crate::error::FieldError {
+                location: vec!["body".into()],
+                message: "must change at least one field".into(),
+                kind: "empty_change",
+            }));
+        }
+        Ok(patch)
+    }
+}
+
+/// Edit a user
+///
+/// By the rules of rank: a manager edits users below him, an administrator everybody. A new address
+/// must be verified again; a new role ends the user's sessions.
+#[utoipa::path(
+    put, path = "/users/{user_id}", operation_id = "update_user", tag = "users", security((SECURITY = [])),
+    params(UserIdParam),
+    request_body = UserPatchBody,
+    responses(
+        (status = 200, description = "The user after the change", body = UserBody),
+        Malformed, Unauthenticated, Forbidden, UserNotFound, Taken, TooLarge, UnsupportedMediaType, Invalid, Internal, Unavailable
+    ),
+)]
+async fn edit(
+    State(state): State<AppState>,
+    Authenticated(ctx): Authenticated,
+    Id(id): Id,
+    Json(body): Json<UserPatchBody>,
+) -> Answer<axum::Json<UserBody>> {
+    let user = state.services.users.edit(&ctx, id, body.parse()?).await?;
+    Ok(axum::Json(UserBody::new(&state, user)))
+}
+
+/// Delete a user
+///
+/// By the rules of rank. His sessions end at once. The last administrator can't be deleted.
+#[utoipa::path(
+    delete, path = "/users/{user_id}", operation_id = "delete_user", tag = "users", security((SECURITY = [])),
+    params(UserIdParam),
+    responses(
+        (status = 204, description = "The user is gone"),
+        Unauthenticated, Forbidden, UserNotFound, Invalid, Internal, Unavailable
+    ),
+)]
+async fn delete(State(state): State<AppState>, Authenticated(ctx): Authenticated, Id(id): Id) -> Answer<StatusCode> {
+    state.services.users.delete(&ctx, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lock a user
+///
+/// By the rules of rank. His sessions end at once, and he can't log in until somebody unlocks him.
+#[utoipa::path(
+    post, path = "/users/{user_id}/lock", operation_id = "lock_user", tag = "users", security((SECURITY = [])),
+    params(UserIdParam),
+    responses(
+        (status = 200, description = "The user, locked", body = UserBody),
+        Unauthenticated, Forbidden, UserNotFound, Invalid, Internal, Unavailable
+    ),
+)]
+async fn lock(State(state): State<AppState>, Authenticated(ctx): Authenticated, Id(id): Id) -> Answer<axum::Json<UserBody>> {
+    let user = state.services.users.lock(&ctx, id).await?;
+    Ok(axum::Json(UserBody::new(&state, user)))
+}
+
+/// Unlock a user
+///
+/// Lifts a lock, and ends a lockout after failed logins too.
+#[utoipa::path(
+    post, path = "/users/{user_id}/unlock", operation_id = "unlock_user", tag = "users", security((SECURITY = [])),
+    params(UserIdParam),
+    responses(
+        (status = 200, description = "The user, unlocked", body = UserBody),
+        Unauthenticated, Forbidden, UserNotFound, Invalid, Internal, Unavailable
+    ),
+)]
+async fn unlock(State(state): State<AppState>, Authenticated(ctx): Authenticated, Id(id): Id) -> Answer<axum::Json<UserBody>> {
+    let user = state.services.users.unlock(&ctx, id).await?;
+    Ok(axum::Json(UserBody::new(&state, user)))
+}

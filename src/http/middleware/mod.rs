@@ -1,0 +1,78 @@
+//! What happens to every request, in one ordered stack: see [`stack`].
+
+mod headers;
+mod observe;
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderValue, Method, header},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse as _, Response},
+};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowOrigin, CorsLayer},
+};
+
+use super::{error::Problem, extract::DEVICE_TOKEN_HEADER, state::AppState};
+use crate::error::Error;
+
+pub use headers::ContentPolicy;
+pub use observe::REQUEST_ID;
+
+/// How long a request may take, its body included.
+pub const TIME_LIMIT: Duration = Duration::from_secs(15);
+
+/// Puts the stack around `router`; the last layer here is the first to see a request:
+///
+/// 1. [`observe`](observe::observe): request id, log line, metrics, and the body of errors;
+/// 2. headers of security;
+/// 3. CORS, where origins are allowed;
+/// 4. a panic becomes an error 500;
+/// 5. the time limit.
+pub fn stack(router: Router, state: &AppState) -> Router {
+    let router = router
+        .layer(from_fn(limit_time))
+        .layer(CatchPanicLayer::custom(panicked));
+    let router = if state.cors_allowed_origins.is_empty() {
+        router
+    } else {
+        router.layer(cors(state))
+    };
+    router
+        .layer(from_fn_with_state(state.clone(), headers::add))
+        .layer(from_fn_with_state(state.clone(), observe::observe))
+}
+
+async fn limit_time(request: Request, next: Next) -> Response {
+    // Whatever the request had begun is dropped with it: its transaction is rolled back.
+    match tokio::time::timeout(TIME_LIMIT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::from(Error::Unavailable(anyhow!("the request took longer than {TIME_LIMIT:?}"))).into_response(),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature is tower-http's")]
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    Problem::from(Error::Internal(anyhow!("panicked: {message}"))).into_response()
+}
+
+fn cors(state: &AppState) -> CorsLayer {
+    let origins = state.cors_allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(&origin.0).ok());
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, DEVICE_TOKEN_HEADER])
+        .expose_headers([header::LOCATION, header::RETRY_AFTER, REQUEST_ID, DEVICE_TOKEN_HEADER])
+        .max_age(Duration::from_secs(600))
+}
