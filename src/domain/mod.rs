@@ -1,1 +1,3 @@
 //! Values and rules: pure, no I/O.
+
+pub mod message;
