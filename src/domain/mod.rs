@@ -1,3 +1,22 @@
-//! Values and rules: pure, no I/O.
+//! Values and rules: pure, no I/O, no framework.
+//!
+//! # How to add a value
+//!
+//! A struct with a private field and `parse(&str) -> Result<Self, Rule>`: whoever holds the type
+//! holds a valid value. Rows (`repository`) and DTOs (`http`) are structs of their own, with the
+//! conversions beside them.
 
+pub mod actor;
+pub mod email;
+pub mod id;
+pub mod lockout;
 pub mod message;
+pub mod nickname;
+pub mod page;
+pub mod password;
+pub mod patch;
+pub mod permission;
+pub mod profile;
+pub mod role;
+pub mod token;
+pub mod user;

@@ -2,4 +2,9 @@
 
 pub mod clock;
 pub mod email;
+pub mod embedded_postgres;
+pub mod keys;
+pub mod password_hasher;
 pub mod random;
+pub mod sealer;
+pub mod wake_up;

@@ -1,1 +1,7 @@
+//! The one integration binary: everything in it shares one build and one PostgreSQL.
 
+// `cfg(test)` tells clippy that the helpers are tests too, and may unwrap.
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,93 @@
+//! How accounts come to be.
+
+use std::fmt;
+
+use super::Reader;
+use crate::domain::{
+    email::Email,
+    password::{Password, TypedPassword},
+};
+
+/// How accounts come to be.
+#[derive(Debug, Clone)]
+pub struct AccountsConfig {
+    /// Whether the first account to register becomes administrator.
+    pub first_user_is_admin: bool,
+    /// An administrator to make at start, if there is no account of this address.
+    pub first_admin: Option<FirstAdmin>,
+    /// Whether a registration answers alike for addresses that have an account and those that
+    /// don't.
+    pub hide_account_existence: bool,
+}
+
+/// An administrator to make at start.
+#[derive(Clone)]
+pub struct FirstAdmin {
+    /// His address.
+    pub email: Email,
+    /// His password.
+    pub password: Password,
+}
+
+impl fmt::Debug for FirstAdmin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FirstAdmin(…)")
+    }
+}
+
+impl AccountsConfig {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        reader.section("Accounts");
+        let first_user_is_admin = reader
+            .switch(
+                "FIRST_USER_IS_ADMIN",
+                "true",
+                "Whether the first account to register becomes ADMIN.",
+            )
+            .unwrap_or(true);
+        let email: Option<String> = reader.optional(
+            "ADMIN_USER",
+            "E-mail address of an administrator that is made at start, if there is no account of that address; ADMIN_PASSWORD goes with it.",
+        );
+        let password: Option<String> =
+            reader.optional("ADMIN_PASSWORD", "That administrator's first password.");
+        let hide_account_existence = reader
+            .switch(
+                "HIDE_ACCOUNT_EXISTENCE",
+                "false",
+                "Answer each registration with the same 202, and tell the owner of an address by mail that he has an account.",
+            )
+            .unwrap_or(false);
+        let first_admin = match (email, password) {
+            (Some(email), Some(password)) => first_admin(reader, &email, password),
+            (None, None) => None,
+            (Some(_), None) => {
+                reader.problem("ADMIN_PASSWORD", "is required with ADMIN_USER");
+                None
+            }
+            (None, Some(_)) => {
+                reader.problem("ADMIN_USER", "is required with ADMIN_PASSWORD");
+                None
+            }
+        };
+        Self {
+            first_user_is_admin,
+            first_admin,
+            hide_account_existence,
+        }
+    }
+}
+
+fn first_admin(reader: &mut Reader<'_>, email: &str, password: String) -> Option<FirstAdmin> {
+    let email = Email::parse(email)
+        .map_err(|rule| reader.problem("ADMIN_USER", &rule.message))
+        .ok();
+    let password = Password::parse(&TypedPassword::new(password))
+        .map_err(|rule| reader.problem("ADMIN_PASSWORD", &rule.message))
+        .ok();
+    let (email, password) = email.zip(password)?;
+    if let Err(rule) = password.check_owner(&email, None) {
+        reader.problem("ADMIN_PASSWORD", &rule.message);
+    }
+    Some(FirstAdmin { email, password })
+}

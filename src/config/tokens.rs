@@ -1,0 +1,122 @@
+//! Access tokens and sessions.
+
+use std::str::FromStr;
+
+use chrono::TimeDelta;
+use secrecy::SecretString;
+
+use super::{Environment, Reader};
+
+/// Fewest bytes of a key (RFC 7518, 3.2: as many as the hash has).
+const MIN_KEY_BYTES: usize = 32;
+
+/// Keys that stand in somebody's tutorial, in lower case, as far as they are long enough.
+const PUBLISHED_KEYS: &[&str] = &[
+    "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+    "a-string-secret-at-least-256-bits-long",
+    "a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long",
+    "your-256-bit-secret-your-256-bit-secret",
+    "change-me-to-a-random-string-of-32-bytes",
+    "super-secret-key-that-is-at-least-32-bytes-long",
+];
+
+/// How access tokens are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// HMAC with SHA-256.
+    Hs256,
+    /// HMAC with SHA-384.
+    Hs384,
+    /// HMAC with SHA-512.
+    Hs512,
+}
+
+impl FromStr for Algorithm {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "HS256" => Ok(Self::Hs256),
+            "HS384" => Ok(Self::Hs384),
+            "HS512" => Ok(Self::Hs512),
+            _ => Err("must be HS256, HS384 or HS512"),
+        }
+    }
+}
+
+/// Access tokens and sessions.
+#[derive(Debug, Clone)]
+pub struct TokensConfig {
+    /// The key of access tokens, and of whatever else is signed or sealed; none in development: one
+    /// is generated and kept.
+    pub secret_key: Option<SecretString>,
+    /// How access tokens are signed.
+    pub algorithm: Algorithm,
+    /// How long an access token lives.
+    pub access_token_lifetime: TimeDelta,
+    /// How long a session lives.
+    pub session_lifetime: TimeDelta,
+}
+
+impl TokensConfig {
+    pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Self {
+        reader.section("Tokens and sessions");
+        let secret_key: Option<String> = reader.optional(
+            "JWT_SECRET_KEY",
+            "The key that signs access tokens: at least 32 random bytes, for example from `openssl rand -base64 48`. Required in production; development generates one and keeps it in DATA_DIR.",
+        );
+        if environment == Environment::Production {
+            match &secret_key {
+                None => reader.problem("JWT_SECRET_KEY", "is required in production"),
+                Some(key) => {
+                    if let Some(problem) = weakness(key) {
+                        reader.problem("JWT_SECRET_KEY", problem);
+                    }
+                }
+            }
+        }
+        let algorithm =
+            reader.with_default("JWT_ALGORITHM", "HS256", "`HS256`, `HS384` or `HS512`.");
+        let mut minutes: u32 = reader.with_default(
+            "ACCESS_TOKEN_EXPIRE_MINUTES",
+            "15",
+            "How long an access token lives, in minutes: 1 to 15.",
+        );
+        if minutes == 0 {
+            reader.problem("ACCESS_TOKEN_EXPIRE_MINUTES", "must be from 1 to 15");
+        } else if minutes > 15 {
+            reader.warning(
+                "ACCESS_TOKEN_EXPIRE_MINUTES",
+                "access tokens live 15 minutes at most; 15 is used",
+            );
+            minutes = 15;
+        }
+        let session_minutes: u32 = reader.with_default(
+            "REFRESH_TOKEN_EXPIRE_MINUTES",
+            "1440",
+            "How long a session lives, in minutes: up to 525600, a year.",
+        );
+        if !(1..=525_600).contains(&session_minutes) {
+            reader.problem("REFRESH_TOKEN_EXPIRE_MINUTES", "must be from 1 to 525600");
+        }
+        Self {
+            secret_key: secret_key.map(SecretString::from),
+            algorithm,
+            access_token_lifetime: TimeDelta::minutes(minutes.into()),
+            session_lifetime: TimeDelta::minutes(session_minutes.into()),
+        }
+    }
+}
+
+fn weakness(key: &str) -> Option<&'static str> {
+    let distinct: std::collections::BTreeSet<_> = key.bytes().collect();
+    if key.len() < MIN_KEY_BYTES {
+        Some("must have at least 32 bytes")
+    } else if PUBLISHED_KEYS.contains(&key.to_ascii_lowercase().as_str()) {
+        Some("is a published sample; generate one of your own")
+    } else if distinct.len() < 8 {
+        Some("must be random")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,103 @@
+//! Who may do what: one exhaustive `match` on roles, and the rules of rank.
+
+use super::role::Role;
+
+/// Something that not everybody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// List all users.
+    BrowseUsers,
+    /// See any user.
+    ReadUser,
+    /// Change a user of lower rank.
+    EditUser,
+    /// Make a user.
+    AddUser,
+    /// Delete a user of lower rank.
+    DeleteUser,
+    /// Lock and unlock a user of lower rank.
+    LockUser,
+}
+
+impl Permission {
+    /// Every permission.
+    pub const ALL: [Self; 6] = [
+        Self::BrowseUsers,
+        Self::ReadUser,
+        Self::EditUser,
+        Self::AddUser,
+        Self::DeleteUser,
+        Self::LockUser,
+    ];
+}
+
+impl Role {
+    /// Whether the role may do it at all; for what is done to a user, [`Role::outranks`] comes on
+    /// top.
+    #[must_use]
+    pub fn grants(self, permission: Permission) -> bool {
+        match permission {
+            Permission::BrowseUsers
+            | Permission::ReadUser
+            | Permission::EditUser
+            | Permission::AddUser
+            | Permission::DeleteUser
+            | Permission::LockUser => match self {
+                Self::Anonymous | Self::Authenticated => false,
+                Self::Manager | Self::Admin => true,
+            },
+        }
+    }
+
+    /// Whether one of this role may change, lock or delete a user of role `other`: one of lower
+    /// rank; an administrator also another administrator.
+    #[must_use]
+    pub fn outranks(self, other: Self) -> bool {
+        self == Self::Admin || self > other
+    }
+
+    /// Whether one of this role may give `role` to somebody: one below his own; an administrator
+    /// any.
+    #[must_use]
+    pub fn may_grant(self, role: Self) -> bool {
+        self == Self::Admin || self > role
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_and_permissions_are_as_decided() {
+        let mut table = String::new();
+        for permission in Permission::ALL {
+            let granted: Vec<_> = Role::ALL
+                .iter()
+                .filter(|role| role.grants(permission))
+                .map(|role| role.as_str())
+                .collect();
+            table += &format!("{permission:?}: {}\n", granted.join(" "));
+        }
+        for role in Role::ALL {
+            let below: Vec<_> = Role::ALL
+                .iter()
+                .filter(|other| role.outranks(**other))
+                .map(|role| role.as_str())
+                .collect();
+            table += &format!("{role} outranks: {}\n", below.join(" "));
+        }
+        insta::assert_snapshot!(table, @"
+        BrowseUsers: MANAGER ADMIN
+        ReadUser: MANAGER ADMIN
+        EditUser: MANAGER ADMIN
+        AddUser: MANAGER ADMIN
+        DeleteUser: MANAGER ADMIN
+        LockUser: MANAGER ADMIN
+        ANONYMOUS outranks: 
+        AUTHENTICATED outranks: ANONYMOUS
+        MANAGER outranks: ANONYMOUS AUTHENTICATED
+        ADMIN outranks: ANONYMOUS AUTHENTICATED MANAGER ADMIN
+        ");
+    }
+}

@@ -1,0 +1,73 @@
+//! One-time tokens: secrets that a mail carries and that work once.
+
+use std::fmt;
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+
+use crate::infra::random::Random;
+
+/// What a token is good for; it is good for nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Proves that its owner reads the account's address.
+    EmailVerification,
+    /// Ends a lockout after failed logins.
+    AccountUnlock,
+}
+
+impl Purpose {
+    /// The name in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EmailVerification => "email_verification",
+            Self::AccountUnlock => "account_unlock",
+        }
+    }
+
+    /// How long a token lives.
+    #[must_use]
+    pub fn lifetime(self) -> TimeDelta {
+        match self {
+            Self::EmailVerification | Self::AccountUnlock => TimeDelta::hours(24),
+        }
+    }
+}
+
+/// A token of 256 random bits in URL-safe Base64. `Debug` hides it.
+#[derive(Clone)]
+pub struct OneTimeToken(SecretString);
+
+impl OneTimeToken {
+    /// A new token.
+    pub fn generate(random: &dyn Random) -> Self {
+        Self(BASE64_URL_SAFE_NO_PAD.encode(random.bytes::<32>()).into())
+    }
+
+    /// A token that somebody presents: anything, it will be looked up by its digest.
+    #[must_use]
+    pub fn presented(text: String) -> Self {
+        Self(text.into())
+    }
+
+    /// The token, for the one link that carries it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// What is stored of it: SHA-256. A token has 256 random bits, so no slow hash is needed.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.expose().as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for OneTimeToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OneTimeToken(…)")
+    }
+}

@@ -1,0 +1,4 @@
+//! The tests run the real PostgreSQL of this machine.
+
+mod finding;
+mod lives;

@@ -1,0 +1,345 @@
+//! Hashing of passwords: slow on purpose, so it has threads, memory and a queue of its own.
+//!
+//! Each of as many threads as there are cores keeps one buffer for Argon2's memory, so that neither memory nor the number of
+//! hashes at a time can be driven up from outside. The threads have a lower priority than those
+//! that answer requests, which therefore hardly feel a storm of logins. A buffer that wasn't used
+//! for a while is given back.
+
+use std::{num::NonZeroUsize, sync::Arc, thread, time::Duration};
+
+use argon2::{
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::phc::{self, Ident, ParamsString, Salt},
+};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use tokio::sync::{Semaphore, oneshot};
+use unicode_normalization::{UnicodeNormalization as _, is_nfkc};
+
+use super::random::Random;
+use crate::domain::password::{Password, PasswordHash, TypedPassword};
+
+/// How long a request waits for its turn before it is turned away.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// How long a thread keeps a buffer that it doesn't use.
+const KEEP_BUFFER: Duration = Duration::from_secs(20);
+/// By how much the threads step back, in steps of `nice(2)`.
+const NICENESS: i32 = 5;
+
+/// What a hash costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HashCost {
+    /// Memory in KiB.
+    pub memory: u32,
+    /// Passes over the memory.
+    pub iterations: u32,
+    /// Lanes.
+    pub parallelism: u32,
+}
+
+impl HashCost {
+    /// OWASP Password Storage Cheat Sheet, Argon2id with 19 MiB.
+    pub const RECOMMENDED: Self = Self {
+        memory: 19_456,
+        iterations: 2,
+        parallelism: 1,
+    };
+    /// As cheap as it gets: for tests that aren't about hashing.
+    pub const CHEAPEST: Self = Self {
+        memory: 8,
+        iterations: 1,
+        parallelism: 1,
+    };
+
+    fn params(self) -> Params {
+        Params::new(self.memory, self.iterations, self.parallelism, None)
+            .expect("costs are constants of this module")
+    }
+}
+
+/// Too many passwords wait to be hashed; nothing was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no thread to hash a password was free in time")]
+pub struct Busy;
+
+/// The answer to a comparison of a password with a hash.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It is another password, or there is no account.
+    Wrong,
+    /// It is the password.
+    Right {
+        /// A new hash of it, where the old one's algorithm or cost is out of date.
+        renewed: Option<PasswordHash>,
+    },
+}
+
+type Task = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
+
+/// Hashes passwords and compares them with hashes.
+///
+/// # Concurrency
+///
+/// As many at a time as it was given threads; others wait in order of arrival, at most
+/// [`LONGEST_WAIT`].
+pub struct PasswordHasher {
+    tasks: Sender<Task>,
+    permits: Arc<Semaphore>,
+    random: Arc<dyn Random>,
+    params: Params,
+    /// A hash of nothing anybody knows, compared with where there is no account.
+    dummy: Arc<str>,
+}
+
+impl PasswordHasher {
+    /// Starts `threads` threads, or as many as there are cores.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system gives no thread.
+    pub fn start(
+        cost: HashCost,
+        threads: Option<NonZeroUsize>,
+        random: Arc<dyn Random>,
+    ) -> std::io::Result<Self> {
+        let threads = threads
+            .or_else(|| thread::available_parallelism().ok())
+            .map_or(1, NonZeroUsize::get);
+        let (tasks, queue) = crossbeam_channel::unbounded::<Task>();
+        for number in 0..threads {
+            let queue = queue.clone();
+            thread::Builder::new()
+                .name(format!("hash-{number}"))
+                .spawn(move || work(&queue))?;
+        }
+        let params = cost.params();
+        let dummy = phc_string(&params, &random.bytes(), &random.bytes::<32>()).into();
+        Ok(Self {
+            tasks,
+            permits: Arc::new(Semaphore::new(threads)),
+            random,
+            params,
+            dummy,
+        })
+    }
+
+    /// Hashes a new password.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] after [`LONGEST_WAIT`].
+    pub async fn hash(&self, password: &Password) -> Result<PasswordHash, Busy> {
+        let (password, params, salt) = (password.clone(), self.params.clone(), self.random.bytes());
+        self.run(move |memory| hash(password.expose(), &params, &salt, memory))
+            .await
+    }
+
+    /// Compares `typed` with `hash`; without a hash it spends what a comparison costs, so that the
+    /// time doesn't tell.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] after [`LONGEST_WAIT`].
+    pub async fn verify(
+        &self,
+        typed: &TypedPassword,
+        hash: Option<&PasswordHash>,
+    ) -> Result<Verdict, Busy> {
+        let (typed, stored) = (typed.clone(), hash.cloned());
+        let (params, dummy) = (self.params.clone(), Arc::clone(&self.dummy));
+        let salt = self.random.bytes();
+        self.run(move |memory| {
+            // What is too long to be a password costs no more than one that isn't.
+            let text = typed.expose().unwrap_or_default();
+            let mut right = compare(text, stored.as_ref().map_or(&dummy, |hash| hash.expose()), memory);
+            // Our hashes are of normalized passwords, imported ones of whatever was typed.
+            if !right && !is_nfkc(text) {
+                let normalized: String = text.nfkc().collect();
+                right = compare(&normalized, stored.as_ref().map_or(&dummy, |hash| hash.expose()), memory);
+            }
+            match stored {
+                Some(stored) if right && !text.is_empty() => {
+                    let renewed = (!is_current(stored.expose(), &params)).then(|| {
+                        let normalized: String = text.nfkc().collect();
+                        self::hash(&normalized, &params, &salt, memory)
+                    });
+                    Verdict::Right { renewed }
+                }
+                _ => Verdict::Wrong,
+            }
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        let permit = Arc::clone(&self.permits).acquire_owned();
+        let permit = tokio::time::timeout(LONGEST_WAIT, permit)
+            .await
+            .map_err(|_| {
+                metrics::counter!("password_hashes_refused_total").increment(1);
+                Busy
+            })?
+            .map_err(|_| Busy)?;
+        let (answer, answered) = oneshot::channel();
+        let task: Task = Box::new(move |memory| {
+            // The permit goes with the task: a caller who has gone away doesn't free a thread.
+            let _permit = permit;
+            let started = std::time::Instant::now();
+            let result = work(memory);
+            metrics::histogram!("password_hash_seconds").record(started.elapsed());
+            // Whoever asked may have gone away.
+            drop(answer.send(result));
+        });
+        self.tasks.send(task).map_err(|_| Busy)?;
+        answered.await.map_err(|_| Busy)
+    }
+}
+
+fn work(queue: &Receiver<Task>) {
+    // On Linux a thread's niceness is its own; elsewhere it would be the whole process's.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!(%error, "threads that hash passwords keep their priority");
+    }
+    let mut memory = Vec::new();
+    loop {
+        match queue.recv_timeout(KEEP_BUFFER) {
+            Ok(task) => {
+                // A panic must not take the thread away: its task answers `Busy`.
+                let run = std::panic::AssertUnwindSafe(|| task(&mut memory));
+                if std::panic::catch_unwind(run).is_err() {
+                    tracing::error!("hashing a password panicked");
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => memory = Vec::new(),
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn buffer<'a>(params: &Params, memory: &'a mut Vec<Block>) -> &'a mut [Block] {
+    let needed = params.block_count();
+    if memory.len() < needed {
+        memory.resize(needed, Block::default());
+    }
+    &mut memory[..needed]
+}
+
+fn hash(password: &str, params: &Params, salt: &[u8; 16], memory: &mut Vec<Block>) -> PasswordHash {
+    let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
+        .hash_password_into_with_memory(password.as_bytes(), salt, &mut output, buffer(params, memory))
+        .expect("lengths of password, salt and output are within Argon2's bounds");
+    PasswordHash::new(phc_string(params, salt, &output))
+}
+
+fn phc_string(params: &Params, salt: &[u8; 16], output: &[u8; 32]) -> String {
+    let hash = phc::PasswordHash {
+        algorithm: Ident::new(Algorithm::Argon2id.as_str()).expect("a valid identifier"),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(params).expect("parameters fit into a PHC string"),
+        salt: Some(Salt::new(salt).expect("16 bytes are a salt")),
+        hash: Some(phc::Output::new(output).expect("32 bytes are an output")),
+    };
+    hash.to_string()
+}
+
+fn is_current(hash: &str, params: &Params) -> bool {
+    phc::PasswordHash::new(hash).is_ok_and(|parsed| {
+        parsed.algorithm.as_str() == Algorithm::Argon2id.as_str()
+            && Params::try_from(&parsed).is_ok_and(|used| {
+                (used.m_cost(), used.t_cost(), used.p_cost()) == (params.m_cost(), params.t_cost(), params.p_cost())
+            })
+    })
+}
+
+/// Whether `password` has this hash. A hash of an unknown form is nobody's.
+fn compare(password: &str, hash: &str, memory: &mut Vec<Block>) -> bool {
+    if hash.starts_with("$2") {
+        return bcrypt::verify(password, hash).unwrap_or(false);
+    }
+    compare_argon2(password, hash, memory).unwrap_or(false)
+}
+
+fn compare_argon2(password: &str, hash: &str, memory: &mut Vec<Block>) -> Option<bool> {
+    let parsed = phc::PasswordHash::new(hash).ok()?;
+    let algorithm = Algorithm::try_from(parsed.algorithm.as_str()).ok()?;
+    let version = parsed.version.map_or(Ok(Version::V0x13), Version::try_from).ok()?;
+    let params = Params::try_from(&parsed).ok()?;
+    let (salt, expected) = (parsed.salt?, parsed.hash?);
+    let mut output = vec![0; expected.len()];
+    Argon2::new(algorithm, version, params.clone())
+        .hash_password_into_with_memory(password.as_bytes(), salt.as_ref(), &mut output, buffer(&params, memory))
+        .ok()?;
+    // `Output` compares in constant time.
+    Some(phc::Output::new(&output).ok()? == expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::infra::random::{SeededRandom, SystemRandom};
+
+    fn hasher(cost: HashCost) -> PasswordHasher {
+        PasswordHasher::start(cost, NonZeroUsize::new(2), Arc::new(SeededRandom::new(1))).unwrap()
+    }
+
+    fn typed(text: &str) -> TypedPassword {
+        TypedPassword::new(text.to_owned())
+    }
+
+    async fn is_right(hasher: &PasswordHasher, text: &str, hash: &str) -> Option<bool> {
+        match hasher.verify(&typed(text), Some(&PasswordHash::new(hash.to_owned()))).await.unwrap() {
+            Verdict::Wrong => None,
+            Verdict::Right { renewed } => Some(renewed.is_some()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_is_of_its_password_only_and_in_every_spelling_of_it() {
+        let hasher = hasher(HashCost::CHEAPEST);
+        let password = Password::parse(&typed("ﬁne pässword")).unwrap();
+        let hash = hasher.hash(&password).await.unwrap();
+        assert!(hash.expose().starts_with("$argon2id$v=19$m=8,t=1,p=1$"));
+        for spelling in ["ﬁne pässword", "fine pässword", "fine pa\u{308}ssword"] {
+            assert_eq!(is_right(&hasher, spelling, hash.expose()).await, Some(false), "{spelling}");
+        }
+        for other in ["", "fine password", "fine pässword ", "FINE PÄSSWORD"] {
+            assert_eq!(is_right(&hasher, other, hash.expose()).await, None, "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn hashes_of_other_software_are_right_and_renewed() {
+        let hasher = hasher(HashCost::CHEAPEST);
+        for hash in [
+            "$2b$12$FRiU.AQNJiOdVBmTOUMnkOAKiMYKlzcfvHbXXp3k0w2xtN0Df3bd.",
+            "$2y$10$w/wl6SBtozPKVFlRPI7NXuP9yYQR3jY48S/ZRdGIJTYr6LgsC/gNe",
+            "$argon2id$v=19$m=65536,t=3,p=4$1NcQB7mOYh91xw+IZfWjiw$SM1ufVfR2CIPoOLk+6rsNfqqcdj+4gZiYjWMNW0/ixY",
+        ] {
+            assert_eq!(is_right(&hasher, "Secure*1234", hash).await, Some(true), "{hash}");
+            assert_eq!(is_right(&hasher, "Secure*1235", hash).await, None, "{hash}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_hash_is_nobodys() {
+        let hasher = hasher(HashCost::CHEAPEST);
+        for hash in ["", "not-a-hash", "$2b$", "$argon2id$", "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ", "Secure*1234"] {
+            assert_eq!(is_right(&hasher, "Secure*1234", hash).await, None, "{hash}");
+        }
+        assert!(matches!(hasher.verify(&typed("x"), None).await, Ok(Verdict::Wrong)));
+        assert!(matches!(hasher.verify(&typed(&"x".repeat(10_000)), None).await, Ok(Verdict::Wrong)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_finds_no_thread_free_within_a_second_is_turned_away() {
+        let hasher = PasswordHasher::start(HashCost::CHEAPEST, NonZeroUsize::new(1), Arc::new(SystemRandom)).unwrap();
+        let taken = Arc::clone(&hasher.permits).acquire_owned().await.unwrap();
+        assert_eq!(hasher.verify(&typed("x"), None).await.unwrap_err(), Busy);
+        drop(taken);
+        assert!(hasher.verify(&typed("x"), None).await.is_ok());
+    }
+}

@@ -1,0 +1,17 @@
+//! All SQL: one file a family of tables.
+//!
+//! # How to add a statement
+//!
+//! A function on `&mut PgConnection` with what it needs as arguments: `find_*` answers an `Option`,
+//! a write says how many rows it hit. It begins and commits nothing, checks no permission and reads
+//! no clock. Name each constraint in the migration and map it in [`error`]. Each function is run by
+//! a test against PostgreSQL, since queries are checked there and not by the compiler.
+
+pub mod error;
+pub mod jobs;
+pub mod login_throttle;
+pub mod notices;
+pub mod one_time_tokens;
+pub mod pool;
+pub mod sessions;
+pub mod users;

@@ -1,0 +1,134 @@
+//! The table `one_time_tokens`.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::{
+    domain::{id::UserId, token::{OneTimeToken, Purpose}},
+    error::Result,
+};
+
+/// Stores a token in place of an older one of its purpose.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn replace(
+    connection: &mut PgConnection,
+    user_id: UserId,
+    purpose: Purpose,
+    token: &OneTimeToken,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query(
+        "insert into one_time_tokens (user_id, purpose, digest, created_at, expires_at) values ($1, $2, $3, $4, $5) \
+         on conflict on constraint one_time_tokens_pkey do update \
+         set digest = excluded.digest, created_at = excluded.created_at, expires_at = excluded.expires_at",
+    )
+    .bind(user_id)
+    .bind(purpose.as_str())
+    .bind(token.digest().as_slice())
+    .bind(now)
+    .bind(now + purpose.lifetime())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// When the live token of this purpose was issued.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn find_issued_at(connection: &mut PgConnection, user_id: UserId, purpose: Purpose) -> Result<Option<DateTime<Utc>>> {
+    let issued = sqlx::query_scalar("select created_at from one_time_tokens where user_id = $1 and purpose = $2")
+        .bind(user_id)
+        .bind(purpose.as_str())
+        .fetch_optional(connection)
+        .await?;
+    Ok(issued)
+}
+
+/// Uses a token up: answers whether it was good.
+///
+/// # Errors
+///
+/// If the database fails.
+///
+/// # Concurrency
+///
+/// One conditional statement: of several tries at once one succeeds.
+pub async fn consume(
+    connection: &mut PgConnection,
+    user_id: UserId,
+    purpose: Purpose,
+    token: &OneTimeToken,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let consumed = sqlx::query(
+        "delete from one_time_tokens where user_id = $1 and purpose = $2 and digest = $3 and expires_at > $4",
+    )
+    .bind(user_id)
+    .bind(purpose.as_str())
+    .bind(token.digest().as_slice())
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(consumed.rows_affected() == 1)
+}
+
+/// Takes a user's token of this purpose away, if there is one.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn discard(connection: &mut PgConnection, user_id: UserId, purpose: Purpose) -> Result<()> {
+    sqlx::query("delete from one_time_tokens where user_id = $1 and purpose = $2")
+        .bind(user_id)
+        .bind(purpose.as_str())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Deletes tokens that have expired, at most `limit`: answers how many.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn sweep(connection: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> Result<u64> {
+    let swept = sqlx::query(
+        "delete from one_time_tokens where (user_id, purpose) in \
+         (select user_id, purpose from one_time_tokens where expires_at <= $1 order by expires_at limit $2)",
+    )
+    .bind(now)
+    .bind(limit)
+    .execute(connection)
+    .await?;
+    Ok(swept.rows_affected())
+}
+
+/// Whether a token is still good, without using it up.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn is_live(
+    connection: &mut PgConnection,
+    user_id: UserId,
+    purpose: Purpose,
+    token: &OneTimeToken,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let live = sqlx::query_scalar(
+        "select exists (select 1 from one_time_tokens \
+         where user_id = $1 and purpose = $2 and digest = $3 and expires_at > $4)",
+    )
+    .bind(user_id)
+    .bind(purpose.as_str())
+    .bind(token.digest().as_slice())
+    .bind(now)
+    .fetch_one(connection)
+    .await?;
+    Ok(live)
+}

@@ -1,0 +1,73 @@
+//! The connections to the database, and the migrations.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sqlx::{
+    Connection as _, Executor as _, PgConnection, PgPool,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+/// The migrations, compiled in.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// How long a request waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection that was idle for longer is tried before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(5);
+
+/// A pool of at most `max_connections`, which connects when it is first used.
+///
+/// Statements are cancelled after 5 seconds, and transactions that stand idle for 10 are ended.
+#[must_use]
+pub fn connect(options: PgConnectOptions, max_connections: u32) -> PgPool {
+    let options = options.application_name("user-management").options([
+        ("statement_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", "10s"),
+    ]);
+    PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A trial costs a round trip: spend it only where the server may have gone meanwhile.
+        .test_before_acquire(false)
+        .before_acquire(|connection, used| {
+            Box::pin(async move {
+                if used.idle_for > TRUSTED_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options)
+}
+
+/// Applies the migrations that the database lacks.
+///
+/// # Errors
+///
+/// If the database can't be reached, a migration fails, or the database has migrations that this
+/// program doesn't know.
+///
+/// # Concurrency
+///
+/// Under an advisory lock: of several instances that start at once one migrates, the others wait.
+pub async fn migrate(options: &PgConnectOptions) -> anyhow::Result<()> {
+    let mut connection = PgConnection::connect_with(options)
+        .await
+        .context("can't connect to the database")?;
+    MIGRATIONS
+        .run(&mut connection)
+        .await
+        .context("can't migrate the database")?;
+    connection.close().await.context("can't leave the database")
+}
+
+/// Asks the database for a sign of life.
+///
+/// # Errors
+///
+/// If it gives none.
+pub async fn ping(pool: &PgPool) -> sqlx::Result<()> {
+    pool.execute("select 1").await.map(drop)
+}

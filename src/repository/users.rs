@@ -1,0 +1,384 @@
+//! The tables `users`, `user_counts` and `first_user`.
+
+use chrono::{DateTime, Utc};
+use sqlx::{FromRow, PgConnection};
+
+use crate::{
+    domain::{
+        email::Email,
+        id::UserId,
+        nickname::Nickname,
+        page::Page,
+        password::PasswordHash,
+        profile::{Bio, PersonName, Profile, WebUrl},
+        role::Role,
+        user::User,
+    },
+    error::Result,
+};
+
+/// The columns of [`UserRow`].
+macro_rules! columns {
+    () => {
+        "id, nickname, email, email_verified_at, first_name, last_name, bio, profile_picture_url, \
+         linkedin_profile_url, github_profile_url, role, is_professional, \
+         professional_status_updated_at, locked_at, last_login_at, created_at, updated_at"
+    };
+}
+
+#[derive(FromRow)]
+struct UserRow {
+    id: UserId,
+    nickname: String,
+    email: String,
+    email_verified_at: Option<DateTime<Utc>>,
+    first_name: Option<String>,
+    last_name: Option<String>,
+    bio: Option<String>,
+    profile_picture_url: Option<String>,
+    linkedin_profile_url: Option<String>,
+    github_profile_url: Option<String>,
+    role: String,
+    is_professional: bool,
+    professional_status_updated_at: Option<DateTime<Utc>>,
+    locked_at: Option<DateTime<Utc>>,
+    last_login_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl TryFrom<UserRow> for User {
+    type Error = crate::error::Error;
+
+    fn try_from(row: UserRow) -> Result<Self> {
+        Ok(Self {
+            id: row.id,
+            nickname: Nickname::from_trusted(row.nickname),
+            email: Email::from_database(row.email),
+            email_verified_at: row.email_verified_at,
+            profile: Profile {
+                first_name: row.first_name.map(PersonName::from_database),
+                last_name: row.last_name.map(PersonName::from_database),
+                bio: row.bio.map(Bio::from_database),
+                profile_picture_url: row.profile_picture_url.map(WebUrl::from_database),
+                linkedin_profile_url: row.linkedin_profile_url.map(WebUrl::from_database),
+                github_profile_url: row.github_profile_url.map(WebUrl::from_database),
+            },
+            role: role(&row.role)?,
+            is_professional: row.is_professional,
+            professional_status_updated_at: row.professional_status_updated_at,
+            locked_at: row.locked_at,
+            last_login_at: row.last_login_at,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+pub(super) fn role(name: &str) -> Result<Role> {
+    name.parse()
+        .map_err(|_| anyhow::anyhow!("the database has a role that is none of ours").into())
+}
+
+/// What a login needs to know of an account.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// Whose they are.
+    pub user_id: UserId,
+    /// The stored hash.
+    pub password_hash: PasswordHash,
+    /// Whether the address is verified.
+    pub is_verified: bool,
+    /// Whether an administrator locked the account.
+    pub is_locked: bool,
+}
+
+/// Takes the place of the first user, if nobody has it.
+///
+/// # Errors
+///
+/// If the database fails.
+///
+/// # Concurrency
+///
+/// Of transactions that try at once one gets it; the others wait until it commits or rolls back.
+pub async fn claim_first(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<bool> {
+    let claimed = sqlx::query("insert into first_user (claimed_at) values ($1) on conflict on constraint first_user_pkey do nothing")
+        .bind(now)
+        .execute(connection)
+        .await?;
+    Ok(claimed.rows_affected() == 1)
+}
+
+/// Stores a new user, unless somebody has his nickname: answers whether it did.
+///
+/// # Errors
+///
+/// [`ErrorCode::EmailAlreadyExists`](crate::error::ErrorCode::EmailAlreadyExists).
+///
+/// # Concurrency
+///
+/// Held by `users_email_key` and `users_nickname_key`. A taken nickname leaves the transaction
+/// usable, so that another one can be tried.
+pub async fn insert(connection: &mut PgConnection, user: &User, password_hash: &PasswordHash) -> Result<bool> {
+    let inserted = sqlx::query(
+        "insert into users (id, nickname, email, email_verified_at, password_hash, first_name, \
+         last_name, bio, profile_picture_url, linkedin_profile_url, github_profile_url, role, \
+         is_professional, professional_status_updated_at, locked_at, last_login_at, created_at, updated_at) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
+         on conflict (lower(nickname)) do nothing",
+    )
+    .bind(user.id)
+    .bind(user.nickname.as_str())
+    .bind(user.email.as_str())
+    .bind(user.email_verified_at)
+    .bind(password_hash.expose())
+    .bind(user.profile.first_name.as_ref().map(PersonName::as_str))
+    .bind(user.profile.last_name.as_ref().map(PersonName::as_str))
+    .bind(user.profile.bio.as_ref().map(Bio::as_str))
+    .bind(user.profile.profile_picture_url.as_ref().map(WebUrl::as_str))
+    .bind(user.profile.linkedin_profile_url.as_ref().map(WebUrl::as_str))
+    .bind(user.profile.github_profile_url.as_ref().map(WebUrl::as_str))
+    .bind(user.role.as_str())
+    .bind(user.is_professional)
+    .bind(user.professional_status_updated_at)
+    .bind(user.locked_at)
+    .bind(user.last_login_at)
+    .bind(user.created_at)
+    .bind(user.updated_at)
+    .execute(connection)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// Stores all of a user but his password; answers whether he is there.
+///
+/// # Errors
+///
+/// A conflict over address or nickname.
+pub async fn update(connection: &mut PgConnection, user: &User) -> Result<bool> {
+    let updated = sqlx::query(
+        "update users set nickname = $2, email = $3, email_verified_at = $4, first_name = $5, \
+         last_name = $6, bio = $7, profile_picture_url = $8, linkedin_profile_url = $9, \
+         github_profile_url = $10, role = $11, locked_at = $12, updated_at = $13 where id = $1",
+    )
+    .bind(user.id)
+    .bind(user.nickname.as_str())
+    .bind(user.email.as_str())
+    .bind(user.email_verified_at)
+    .bind(user.profile.first_name.as_ref().map(PersonName::as_str))
+    .bind(user.profile.last_name.as_ref().map(PersonName::as_str))
+    .bind(user.profile.bio.as_ref().map(Bio::as_str))
+    .bind(user.profile.profile_picture_url.as_ref().map(WebUrl::as_str))
+    .bind(user.profile.linkedin_profile_url.as_ref().map(WebUrl::as_str))
+    .bind(user.profile.github_profile_url.as_ref().map(WebUrl::as_str))
+    .bind(user.role.as_str())
+    .bind(user.locked_at)
+    .bind(user.updated_at)
+    .execute(connection)
+    .await?;
+    Ok(updated.rows_affected() == 1)
+}
+
+/// The user of this id.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn find(connection: &mut PgConnection, id: UserId) -> Result<Option<User>> {
+    let row: Option<UserRow> = sqlx::query_as(concat!("select ", columns!(), " from users where id = $1"))
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
+    row.map(User::try_from).transpose()
+}
+
+/// The user of this id, locked until the transaction ends.
+///
+/// # Errors
+///
+/// If the database fails.
+///
+/// # Concurrency
+///
+/// Whoever wants to change or delete him waits.
+pub async fn find_for_update(connection: &mut PgConnection, id: UserId) -> Result<Option<User>> {
+    let row: Option<UserRow> = sqlx::query_as(concat!("select ", columns!(), " from users where id = $1 for update"))
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
+    row.map(User::try_from).transpose()
+}
+
+/// The user of this address in lower case.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn find_by_email(connection: &mut PgConnection, normalized: &str) -> Result<Option<User>> {
+    let row: Option<UserRow> = sqlx::query_as(concat!("select ", columns!(), " from users where lower(email) = $1"))
+        .bind(normalized)
+        .fetch_optional(connection)
+        .await?;
+    row.map(User::try_from).transpose()
+}
+
+/// The role that a user has now; kept from changing until the transaction ends.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn find_role_for_share(connection: &mut PgConnection, id: UserId) -> Result<Option<Role>> {
+    let name: Option<String> = sqlx::query_scalar("select role from users where id = $1 and locked_at is null for share")
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
+    name.as_deref().map(role).transpose()
+}
+
+/// What a login by this address in lower case is compared with.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn find_credentials(connection: &mut PgConnection, normalized: &str) -> Result<Option<Credentials>> {
+    #[derive(FromRow)]
+    struct Row {
+        id: UserId,
+        password_hash: String,
+        is_verified: bool,
+        is_locked: bool,
+    }
+    let row: Option<Row> = sqlx::query_as(
+        "select id, password_hash, email_verified_at is not null as is_verified, locked_at is not null as is_locked \
+         from users where lower(email) = $1",
+    )
+    .bind(normalized)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| Credentials {
+        user_id: row.id,
+        password_hash: PasswordHash::new(row.password_hash),
+        is_verified: row.is_verified,
+        is_locked: row.is_locked,
+    }))
+}
+
+/// Notes a login by somebody who knew the password of `hash`, and renews the hash where one is
+/// given; answers the role, or none when the account has changed since its credentials were read.
+///
+/// # Errors
+///
+/// If the database fails.
+///
+/// # Concurrency
+///
+/// A lock, a deletion or a new password that came while the password was compared wins.
+pub async fn record_login(
+    connection: &mut PgConnection,
+    id: UserId,
+    hash: &PasswordHash,
+    renewed: Option<&PasswordHash>,
+    now: DateTime<Utc>,
+) -> Result<Option<Role>> {
+    let name: Option<String> = sqlx::query_scalar(
+        "update users set last_login_at = $3, password_hash = coalesce($4, password_hash) \
+         where id = $1 and password_hash = $2 and locked_at is null and email_verified_at is not null \
+         returning role",
+    )
+    .bind(id)
+    .bind(hash.expose())
+    .bind(now)
+    .bind(renewed.map(PasswordHash::expose))
+    .fetch_optional(connection)
+    .await?;
+    name.as_deref().map(role).transpose()
+}
+
+/// Marks the address as verified, and makes of an ANONYMOUS user an AUTHENTICATED one.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn verify_email(connection: &mut PgConnection, id: UserId, now: DateTime<Utc>) -> Result<bool> {
+    let updated = sqlx::query(
+        "update users set email_verified_at = coalesce(email_verified_at, $2), updated_at = $2, \
+         role = case role when 'ANONYMOUS' then 'AUTHENTICATED' else role end where id = $1",
+    )
+    .bind(id)
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(updated.rows_affected() == 1)
+}
+
+/// Deletes a user and all that belongs to him; answers whether he was there.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn delete(connection: &mut PgConnection, id: UserId) -> Result<bool> {
+    let deleted = sqlx::query("delete from users where id = $1")
+        .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(deleted.rows_affected() == 1)
+}
+
+/// A page of users, newest last.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn list(connection: &mut PgConnection, page: Page) -> Result<Vec<User>> {
+    let rows: Vec<UserRow> = sqlx::query_as(concat!(
+        "select ",
+        columns!(),
+        " from users order by created_at, id limit $1 offset $2"
+    ))
+    .bind(i64::from(page.limit))
+    .bind(i64::from(page.skip))
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
+/// How many users there are: exact, at the cost of reading a few rows.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn count(connection: &mut PgConnection) -> Result<u64> {
+    let count: i64 = sqlx::query_scalar("select coalesce(sum(users), 0)::bigint from user_counts")
+        .fetch_one(connection)
+        .await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// Lets nobody else take an administrator's power away until the transaction ends, and answers
+/// whether an administrator besides `id` can log in.
+///
+/// # Errors
+///
+/// If the database fails.
+///
+/// # Concurrency
+///
+/// An advisory lock: of two transactions that each would take away one of the last two
+/// administrators the second sees what the first did.
+pub async fn has_other_admin(connection: &mut PgConnection, id: UserId) -> Result<bool> {
+    /// "admins" in ASCII: any number that no other lock of ours has.
+    const ADMINS: i64 = 0x61_64_6d_69_6e_73;
+    sqlx::query("select pg_advisory_xact_lock($1)")
+        .bind(ADMINS)
+        .execute(&mut *connection)
+        .await?;
+    let found = sqlx::query_scalar(
+        "select exists (select 1 from users where role = 'ADMIN' and id <> $1 \
+         and locked_at is null and email_verified_at is not null)",
+    )
+    .bind(id)
+    .fetch_one(connection)
+    .await?;
+    Ok(found)
+}

@@ -1,0 +1,71 @@
+//! For whom, from where and when a use case runs.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    domain::{actor::Actor, id::RequestId, permission::Permission},
+    error::{Error, ErrorCode, Result},
+};
+
+/// The first argument of each use case.
+#[derive(Debug, Clone)]
+pub struct Ctx {
+    /// On whose account it runs.
+    pub actor: Actor,
+    /// The request that asked for it.
+    pub request_id: RequestId,
+    /// Who sent that request.
+    pub client: Client,
+    /// The one time of the whole operation.
+    pub now: DateTime<Utc>,
+}
+
+/// Who sent a request, as far as can be told.
+#[derive(Debug, Clone, Default)]
+pub struct Client {
+    /// His address; behind a trusted proxy the one that it names.
+    pub address: Option<IpAddr>,
+    /// His `User-Agent`, cut to 512 characters.
+    pub user_agent: Option<String>,
+    /// What he presents as proof that the account's owner has logged in on this device before.
+    pub device_token: Option<String>,
+}
+
+impl Ctx {
+    /// For the worker and for steps at start.
+    #[must_use]
+    pub fn system(request_id: RequestId, now: DateTime<Utc>) -> Self {
+        Self {
+            actor: Actor::System,
+            request_id,
+            client: Client::default(),
+            now,
+        }
+    }
+
+    /// For the command line.
+    #[must_use]
+    pub fn operator(request_id: RequestId, now: DateTime<Utc>) -> Self {
+        Self {
+            actor: Actor::Operator,
+            ..Self::system(request_id, now)
+        }
+    }
+
+    /// Lets pass whom the permission is granted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unauthenticated`] for one who didn't log in, [`Error::Forbidden`] for one whose
+    /// role doesn't have it.
+    pub fn require(&self, permission: Permission) -> Result<()> {
+        match self.actor {
+            Actor::System | Actor::Operator => Ok(()),
+            Actor::User { role, .. } if role.grants(permission) => Ok(()),
+            Actor::User { .. } => Err(Error::Forbidden(ErrorCode::OperationNotPermitted)),
+            Actor::Nobody => Err(Error::Unauthenticated(ErrorCode::NotAuthenticated)),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Mail to users: enqueued in the transaction that causes it, sent by the worker.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret as _, SecretSlice};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        id::UserId,
+        message::{Mailbox, Message, MessageId},
+        token::{OneTimeToken, Purpose},
+        user::User,
+    },
+    error::{Error, Result},
+    infra::{
+        email::{Catalog, Link, Mail, Mailer, SendError, SiteUrl, Values, greeting_name},
+        random::Random,
+        sealer::Sealer,
+    },
+    repository::{
+        jobs::{self, JobKind, NewJob, SealedSecret},
+        one_time_tokens, users,
+    },
+};
+
+/// The job that sends one mail. 35 attempts with a wait of an hour at most between them take 24
+/// hours.
+pub const SEND_MAIL: JobKind = JobKind {
+    name: "send_mail",
+    max_attempts: 35,
+};
+
+/// What a job remembers of a mail. The address is not in it: mail goes to the address that the
+/// account has when it is sent.
+#[derive(Debug, Serialize, Deserialize)]
+struct Envelope {
+    mail: Mail,
+    user_id: Uuid,
+    message_id: MessageId,
+    #[serde(default)]
+    by_administrator: bool,
+}
+
+/// A mail to a user.
+#[derive(Debug, Clone, Copy)]
+pub enum UserMail<'a> {
+    /// A link that verifies the address.
+    EmailVerification(&'a OneTimeToken),
+    /// Locked after failed logins, with a link that unlocks.
+    LockedAfterFailedLogins(&'a OneTimeToken),
+    /// Locked by an administrator.
+    LockedByAdministrator,
+    /// Unlocked.
+    Unlocked,
+    /// Somebody tried to register with the account's address.
+    AccountExists,
+}
+
+impl<'a> UserMail<'a> {
+    fn mail(self) -> Mail {
+        match self {
+            Self::EmailVerification(_) => Mail::EmailVerification,
+            Self::LockedAfterFailedLogins(_) | Self::LockedByAdministrator => Mail::AccountLocked,
+            Self::Unlocked => Mail::AccountUnlocked,
+            Self::AccountExists => Mail::AccountExists,
+        }
+    }
+
+    fn token(self) -> Option<(&'a OneTimeToken, Purpose)> {
+        match self {
+            Self::EmailVerification(token) => Some((token, Purpose::EmailVerification)),
+            Self::LockedAfterFailedLogins(token) => Some((token, Purpose::AccountUnlock)),
+            Self::LockedByAdministrator | Self::Unlocked | Self::AccountExists => None,
+        }
+    }
+}
+
+/// What became of an attempt to send a mail.
+#[derive(Debug)]
+pub enum Delivery {
+    /// The server has taken it.
+    Sent,
+    /// There is nobody to send it to any more, or nothing to say.
+    Obsolete,
+    /// It failed, and may succeed later.
+    Transient(String),
+    /// It failed for good.
+    Permanent(String),
+}
+
+/// Enqueues and sends mail.
+pub struct Mails {
+    pool: PgPool,
+    random: Arc<dyn Random>,
+    catalog: Catalog,
+    mailer: Arc<dyn Mailer>,
+    sealer: Sealer,
+    from: Mailbox,
+    site: SiteUrl,
+}
+
+impl Mails {
+    /// The service; links begin with `site`.
+    pub fn new(
+        pool: PgPool,
+        random: Arc<dyn Random>,
+        catalog: Catalog,
+        mailer: Arc<dyn Mailer>,
+        sealer: Sealer,
+        from: Mailbox,
+        site: SiteUrl,
+    ) -> Self {
+        Self {
+            pool,
+            random,
+            catalog,
+            mailer,
+            sealer,
+            from,
+            site,
+        }
+    }
+
+    /// Enqueues a mail in the caller's transaction; wake the worker after its commit.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub async fn enqueue(
+        &self,
+        connection: &mut PgConnection,
+        user_id: UserId,
+        mail: UserMail<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let message_id = MessageId::new(self.random.uuid_v7(now), &self.from);
+        let secret = mail.token().map(|(token, purpose)| SealedSecret {
+            bytes: self.sealer.seal(
+                &*self.random,
+                message_id.as_str().as_bytes(),
+                token.expose().as_bytes(),
+            ),
+            expires_at: now + purpose.lifetime(),
+        });
+        let envelope = Envelope {
+            mail: mail.mail(),
+            user_id: user_id.0,
+            message_id,
+            by_administrator: matches!(mail, UserMail::LockedByAdministrator),
+        };
+        let payload = serde_json::to_value(envelope).context("can't write a mail's envelope")?;
+        let job = NewJob {
+            secret,
+            ..NewJob::new(SEND_MAIL, payload)
+        };
+        jobs::enqueue(connection, &job, None).await?;
+        Ok(())
+    }
+
+    /// Sends an enqueued mail.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails, or the job is not one of ours.
+    ///
+    /// # Concurrency
+    ///
+    /// May run twice for one job when a worker dies; the `Message-ID` is the same then.
+    pub async fn deliver(
+        &self,
+        payload: &serde_json::Value,
+        sealed_secret: Option<&[u8]>,
+        now: DateTime<Utc>,
+    ) -> Result<Delivery> {
+        let envelope: Envelope =
+            Deserialize::deserialize(payload).context("can't read a mail's envelope")?;
+        let secret = sealed_secret
+            .map(|sealed| self.sealer.open(envelope.message_id.as_str().as_bytes(), sealed))
+            .transpose();
+        let Ok(secret) = secret else {
+            return Ok(Delivery::Permanent(
+                "the mail's secret was sealed under another key".to_owned(),
+            ));
+        };
+        let Some((user, token)) = self.addressee(&envelope, secret.as_ref(), now).await? else {
+            return Ok(Delivery::Obsolete);
+        };
+        let values = self.values(&envelope, &user, token.as_ref())?;
+        let rendered = self
+            .catalog
+            .render(envelope.mail, None, &values)
+            .map_err(|error| Error::Internal(anyhow!(error)))?;
+        let message = Message {
+            message_id: envelope.message_id,
+            from: self.from.clone(),
+            to: Mailbox {
+                name: None,
+                address: user.email.as_str().to_owned(),
+            },
+            subject: rendered.subject,
+            text: rendered.text,
+            html: rendered.html,
+        };
+        Ok(match self.mailer.send(&message).await {
+            Ok(()) => Delivery::Sent,
+            Err(SendError::Transient(reason)) => Delivery::Transient(reason),
+            Err(SendError::Permanent(reason)) => Delivery::Permanent(reason),
+        })
+    }
+
+    /// Whom the mail goes to, unless he is gone or its link is no longer good.
+    async fn addressee(
+        &self,
+        envelope: &Envelope,
+        secret: Option<&SecretSlice<u8>>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<(User, Option<OneTimeToken>)>> {
+        let user_id = UserId(envelope.user_id);
+        let purpose = match envelope.mail {
+            Mail::EmailVerification => Some(Purpose::EmailVerification),
+            Mail::AccountLocked if !envelope.by_administrator => Some(Purpose::AccountUnlock),
+            Mail::AccountLocked | Mail::AccountUnlocked | Mail::AccountExists => None,
+        };
+        let mut connection = self.pool.acquire().await?;
+        let token = match (purpose, secret) {
+            (None, _) => None,
+            // The token has expired: its secret was wiped.
+            (Some(_), None) => return Ok(None),
+            (Some(purpose), Some(secret)) => {
+                let text = String::from_utf8(secret.expose_secret().to_vec())
+                    .map_err(|_| anyhow!("a sealed token is not text"))?;
+                let token = OneTimeToken::presented(text);
+                if !one_time_tokens::is_live(&mut connection, user_id, purpose, &token, now).await? {
+                    return Ok(None);
+                }
+                Some(token)
+            }
+        };
+        let user = users::find(&mut connection, user_id).await?;
+        Ok(user.map(|user| (user, token)))
+    }
+
+    fn values(
+        &self,
+        envelope: &Envelope,
+        user: &User,
+        token: Option<&OneTimeToken>,
+    ) -> Result<Values> {
+        let first_name = user.profile.first_name.as_ref().map(|name| name.as_str());
+        let values = Values::new().text("name", greeting_name(first_name, user.nickname.as_str()));
+        let link = |path: &str| -> Result<Link> {
+            let token = token.context("the mail needs a link and has no token")?;
+            Ok(self.site.link(&[path, &user.id.to_string(), token.expose()]))
+        };
+        Ok(match envelope.mail {
+            Mail::EmailVerification => {
+                let hours = Purpose::EmailVerification.lifetime().num_hours();
+                values
+                    .link("link", link("verify-email")?)
+                    .number("hours", hours.unsigned_abs())
+            }
+            Mail::AccountLocked if envelope.by_administrator => {
+                values.flag("by_administrator", true)
+            }
+            Mail::AccountLocked => values
+                .flag("by_administrator", false)
+                .link("link", link("unlock-account")?),
+            Mail::AccountUnlocked | Mail::AccountExists => values,
+        })
+    }
+}

@@ -1,0 +1,140 @@
+//! Limits per client address, for what strangers may do.
+//!
+//! Each instance counts by itself. Lockout, which protects a single account, is not one of these
+//! and is always on: see [`super::login`].
+
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    num::NonZeroU32,
+    time::Duration,
+};
+
+use governor::{
+    DefaultKeyedRateLimiter, Quota, RateLimiter,
+    clock::{Clock as _, DefaultClock},
+};
+
+use super::Ctx;
+use crate::{
+    config::{Rate, RateLimitsConfig},
+    error::{Error, Result},
+};
+
+/// Addresses to remember before those that did nothing lately are dropped.
+const MANY: usize = 10_000;
+
+/// What is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limited {
+    /// A login.
+    Login,
+    /// A registration.
+    Register,
+    /// A request for another verification mail.
+    Resend,
+}
+
+/// Limits per client address.
+pub struct RateLimits(Option<Limiters>);
+
+struct Limiters {
+    login: DefaultKeyedRateLimiter<IpAddr>,
+    register: DefaultKeyedRateLimiter<IpAddr>,
+    resend: DefaultKeyedRateLimiter<IpAddr>,
+}
+
+impl RateLimits {
+    /// The limits of the settings; none: no limits.
+    #[must_use]
+    pub fn new(config: Option<RateLimitsConfig>) -> Self {
+        Self(config.map(|config| Limiters {
+            login: limiter(config.login),
+            register: limiter(config.register),
+            resend: limiter(config.resend),
+        }))
+    }
+
+    /// Counts what a client does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RateLimited`] when he has done it too often.
+    pub fn check(&self, ctx: &Ctx, what: Limited) -> Result<()> {
+        let (Some(limiters), Some(address)) = (&self.0, ctx.client.address) else {
+            return Ok(());
+        };
+        let limiter = match what {
+            Limited::Login => &limiters.login,
+            Limited::Register => &limiters.register,
+            Limited::Resend => &limiters.resend,
+        };
+        if limiter.len() > MANY {
+            limiter.retain_recent();
+        }
+        limiter.check_key(&network(address)).map_err(|until| {
+            metrics::counter!("rate_limited_total", "what" => format!("{what:?}").to_lowercase()).increment(1);
+            Error::RateLimited {
+                retry_after: until.wait_time_from(DefaultClock::default().now()),
+            }
+        })
+    }
+}
+
+fn limiter(rate: Rate) -> DefaultKeyedRateLimiter<IpAddr> {
+    let each = rate.period / rate.times.get();
+    let quota = Quota::with_period(each.max(Duration::from_nanos(1)))
+        .unwrap_or(Quota::per_second(NonZeroU32::MIN))
+        .allow_burst(rate.times);
+    RateLimiter::keyed(quota)
+}
+
+/// Who counts as one client: an IPv4 address, or the /64 network that a single IPv6 host commands.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            let prefix = address.to_bits() & (u128::MAX << 64);
+            Ipv6Addr::from_bits(prefix).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Utc;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::id::RequestId;
+
+    fn from(address: &str) -> Ctx {
+        let mut ctx = Ctx::system(RequestId(Uuid::nil()), Utc::now());
+        ctx.client.address = Some(address.parse().unwrap());
+        ctx
+    }
+
+    #[test]
+    fn a_client_that_does_it_too_often_is_told_when_to_come_back() {
+        let rate: Rate = "2/h".parse().unwrap();
+        let limits = RateLimits::new(Some(RateLimitsConfig {
+            login: rate,
+            register: rate,
+            resend: rate,
+        }));
+        let check = |address| limits.check(&from(address), Limited::Login);
+        assert!(check("192.0.2.1").is_ok());
+        assert!(check("::ffff:192.0.2.1").is_ok());
+        let Err(Error::RateLimited { retry_after }) = check("192.0.2.1") else {
+            panic!("not limited");
+        };
+        assert!(retry_after > Duration::from_secs(1700) && retry_after <= Duration::from_secs(1800));
+        assert!(check("192.0.2.2").is_ok());
+        assert!(limits.check(&from("192.0.2.1"), Limited::Register).is_ok());
+    }
+
+    #[test]
+    fn the_addresses_of_one_ipv6_network_count_as_one() {
+        assert_eq!(network("2001:db8::1".parse().unwrap()), network("2001:db8::ffff:2".parse().unwrap()));
+        assert_ne!(network("2001:db8::1".parse().unwrap()), network("2001:db8:0:1::1".parse().unwrap()));
+    }
+}

@@ -1,0 +1,307 @@
+//! Making accounts: by registration, by a manager, at start and at the command line.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use anyhow::anyhow;
+use chrono::TimeDelta;
+use sqlx::{PgConnection, PgPool};
+
+use super::{
+    Ctx,
+    mail::{Mails, UserMail},
+    nicknames::Nicknames,
+    rate_limits::{Limited, RateLimits},
+};
+use crate::{
+    domain::{
+        actor::Actor,
+        email::Email,
+        id::UserId,
+        nickname::Nickname,
+        password::{Password, PasswordHash},
+        permission::Permission,
+        profile::Profile,
+        role::Role,
+        token::{OneTimeToken, Purpose},
+        user::User,
+    },
+    error::{Error, ErrorCode, FieldError, Result},
+    infra::{password_hasher::PasswordHasher, random::Random, wake_up::WakeUp},
+    repository::{
+        notices::{self, Notice},
+        one_time_tokens, users,
+    },
+};
+
+/// How many generated nicknames are tried before something must be wrong.
+const NICKNAME_TRIES: usize = 20;
+
+/// How often an owner is told at most that somebody tried to register with his address.
+const NOTICE_WAIT: TimeDelta = TimeDelta::hours(1);
+
+/// An account to be made.
+#[derive(Debug, Clone)]
+pub struct NewAccount {
+    /// Its address.
+    pub email: Email,
+    /// Its password.
+    pub password: Password,
+    /// The nickname that was chosen, if one was.
+    pub nickname: Option<Nickname>,
+    /// What the user says of himself.
+    pub profile: Profile,
+}
+
+/// The answer to a registration.
+#[derive(Debug)]
+pub enum Registered {
+    /// The account was made.
+    User(Box<User>),
+    /// The service doesn't tell: see `HIDE_ACCOUNT_EXISTENCE`.
+    Undisclosed,
+}
+
+/// The policy for new accounts.
+#[derive(Debug, Clone, Copy)]
+pub struct RegistrationPolicy {
+    /// Whether the first account becomes administrator.
+    pub first_user_is_admin: bool,
+    /// Whether a registration is answered alike for known and unknown addresses.
+    pub hide_account_existence: bool,
+}
+
+/// Makes accounts.
+pub struct Registration {
+    pool: PgPool,
+    random: Arc<dyn Random>,
+    hasher: Arc<PasswordHasher>,
+    nicknames: Nicknames,
+    mails: Arc<Mails>,
+    wake_up: WakeUp,
+    limits: Arc<RateLimits>,
+    policy: RegistrationPolicy,
+    /// Whether the place of the first user is known to be taken, for good.
+    first_user_exists: AtomicBool,
+}
+
+impl Registration {
+    /// The service on this database.
+    pub fn new(
+        pool: PgPool,
+        random: Arc<dyn Random>,
+        hasher: Arc<PasswordHasher>,
+        mails: Arc<Mails>,
+        wake_up: WakeUp,
+        limits: Arc<RateLimits>,
+        policy: RegistrationPolicy,
+    ) -> Self {
+        Self {
+            pool,
+            nicknames: Nicknames::new(Arc::clone(&random)),
+            random,
+            hasher,
+            mails,
+            wake_up,
+            limits,
+            policy,
+            first_user_exists: AtomicBool::new(false),
+        }
+    }
+
+    /// Anybody makes an account for himself; a mail asks him to verify the address.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::EmailAlreadyExists`], [`ErrorCode::NicknameAlreadyExists`], neither of them where
+    /// the existence of accounts is hidden; [`Error::Invalid`], [`Error::RateLimited`],
+    /// [`Error::Unavailable`].
+    ///
+    /// # Concurrency
+    ///
+    /// Of any number of registrations at once, on any number of instances, exactly one makes the
+    /// first user.
+    pub async fn register(&self, ctx: &Ctx, account: NewAccount) -> Result<Registered> {
+        self.limits.check(ctx, Limited::Register)?;
+        check_password(&account)?;
+        let hash = self.hasher.hash(&account.password).await?;
+        let email = account.email.normalized();
+        let mut account = account;
+        if self.policy.hide_account_existence {
+            // Whether a chosen nickname was taken would tell whether an earlier registration, which
+            // chose it too, made an account.
+            account.nickname = None;
+        }
+        let mut transaction = self.pool.begin().await?;
+        let role = match self.claim_first(&mut transaction, ctx).await? {
+            true if self.policy.first_user_is_admin => Role::Admin,
+            _ => Role::Anonymous,
+        };
+        let made = self.insert_unverified(&mut transaction, ctx, account, role, &hash).await;
+        let user = match made {
+            Err(Error::Conflict(ErrorCode::EmailAlreadyExists)) if self.policy.hide_account_existence => {
+                transaction.rollback().await?;
+                self.tell_owner(ctx, &email).await?;
+                return Ok(Registered::Undisclosed);
+            }
+            made => made?,
+        };
+        transaction.commit().await?;
+        self.made(&user);
+        if self.policy.hide_account_existence {
+            Ok(Registered::Undisclosed)
+        } else {
+            Ok(Registered::User(Box::new(user)))
+        }
+    }
+
+    /// A manager or an administrator makes an account for somebody; a mail asks him to verify the address.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] when `role` is beyond the actor's rights;
+    /// [`ErrorCode::EmailAlreadyExists`], [`ErrorCode::NicknameAlreadyExists`].
+    pub async fn add(&self, ctx: &Ctx, account: NewAccount, role: Option<Role>) -> Result<User> {
+        ctx.require(Permission::AddUser)?;
+        let role = role.unwrap_or(Role::Anonymous);
+        check_grant(ctx.actor, role)?;
+        check_password(&account)?;
+        let hash = self.hasher.hash(&account.password).await?;
+        let mut transaction = self.pool.begin().await?;
+        if let Actor::User { id, .. } = ctx.actor {
+            // His role may have changed since the request began.
+            match users::find_role_for_share(&mut transaction, id).await? {
+                Some(now) if now.grants(Permission::AddUser) && now.may_grant(role) => {}
+                _ => return Err(Error::Forbidden(ErrorCode::OperationNotPermitted)),
+            }
+        }
+        let user = self.insert_unverified(&mut transaction, ctx, account, role, &hash).await?;
+        transaction.commit().await?;
+        self.made(&user);
+        Ok(user)
+    }
+
+    /// The service at start, or an operator, makes an administrator whose address needs no verification.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] for anybody else; [`ErrorCode::EmailAlreadyExists`],
+    /// [`ErrorCode::NicknameAlreadyExists`].
+    pub async fn create_admin(&self, ctx: &Ctx, account: NewAccount) -> Result<User> {
+        if !matches!(ctx.actor, Actor::System | Actor::Operator) {
+            return Err(Error::Forbidden(ErrorCode::OperationNotPermitted));
+        }
+        check_password(&account)?;
+        let hash = self.hasher.hash(&account.password).await?;
+        let mut transaction = self.pool.begin().await?;
+        self.claim_first(&mut transaction, ctx).await?;
+        let mut user = self.user(ctx, account, Role::Admin);
+        user.0.email_verified_at = Some(ctx.now);
+        let user = self.insert(&mut transaction, user, &hash).await?;
+        transaction.commit().await?;
+        self.made(&user);
+        Ok(user)
+    }
+
+    async fn insert_unverified(
+        &self,
+        connection: &mut PgConnection,
+        ctx: &Ctx,
+        account: NewAccount,
+        role: Role,
+        hash: &PasswordHash,
+    ) -> Result<User> {
+        let user = self.user(ctx, account, role);
+        let user = self.insert(connection, user, hash).await?;
+        let token = OneTimeToken::generate(&*self.random);
+        one_time_tokens::replace(connection, user.id, Purpose::EmailVerification, &token, ctx.now).await?;
+        let mail = UserMail::EmailVerification(&token);
+        self.mails.enqueue(connection, user.id, mail, ctx.now).await?;
+        Ok(user)
+    }
+
+    /// The user, and whether he chose his nickname.
+    fn user(&self, ctx: &Ctx, account: NewAccount, role: Role) -> (User, bool) {
+        let chosen = account.nickname.is_some();
+        let user = User {
+            id: UserId(self.random.uuid_v7(ctx.now)),
+            nickname: account.nickname.unwrap_or_else(|| self.nicknames.generate()),
+            email: account.email,
+            email_verified_at: None,
+            profile: account.profile,
+            role,
+            is_professional: false,
+            professional_status_updated_at: None,
+            locked_at: None,
+            last_login_at: None,
+            created_at: ctx.now,
+            updated_at: ctx.now,
+        };
+        (user, chosen)
+    }
+
+    async fn insert(
+        &self,
+        connection: &mut PgConnection,
+        (mut user, chosen): (User, bool),
+        hash: &PasswordHash,
+    ) -> Result<User> {
+        for _ in 0..NICKNAME_TRIES {
+            if users::insert(connection, &user, hash).await? {
+                return Ok(user);
+            }
+            if chosen {
+                return Err(Error::Conflict(ErrorCode::NicknameAlreadyExists));
+            }
+            user.nickname = self.nicknames.generate();
+        }
+        Err(Error::Internal(anyhow!("{NICKNAME_TRIES} generated nicknames were all taken")))
+    }
+
+    async fn claim_first(&self, connection: &mut PgConnection, ctx: &Ctx) -> Result<bool> {
+        if self.first_user_exists.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let claimed = users::claim_first(connection, ctx.now).await?;
+        if !claimed {
+            // Somebody else's claim is visible, so it is committed.
+            self.first_user_exists.store(true, Ordering::Relaxed);
+        }
+        Ok(claimed)
+    }
+
+    async fn tell_owner(&self, ctx: &Ctx, email: &str) -> Result<()> {
+        let mut transaction = self.pool.begin().await?;
+        if let Some(user) = users::find_by_email(&mut transaction, email).await?
+            && notices::claim(&mut transaction, user.id, Notice::AccountExists, ctx.now, NOTICE_WAIT).await?
+        {
+            self.mails.enqueue(&mut transaction, user.id, UserMail::AccountExists, ctx.now).await?;
+        }
+        transaction.commit().await?;
+        self.wake_up.jobs();
+        Ok(())
+    }
+
+    fn made(&self, user: &User) {
+        self.wake_up.jobs();
+        metrics::counter!("users_created_total").increment(1);
+        tracing::info!(user_id = %user.id, role = %user.role, "account made");
+    }
+}
+
+fn check_grant(actor: Actor, role: Role) -> Result<()> {
+    match actor {
+        Actor::System | Actor::Operator => Ok(()),
+        Actor::User { role: own, .. } if own.may_grant(role) => Ok(()),
+        Actor::User { .. } | Actor::Nobody => Err(Error::Forbidden(ErrorCode::OperationNotPermitted)),
+    }
+}
+
+fn check_password(account: &NewAccount) -> Result<()> {
+    account
+        .password
+        .check_owner(&account.email, account.nickname.as_ref())
+        .map_err(|rule| Error::invalid(FieldError::body("password", rule)))
+}

@@ -1,0 +1,263 @@
+//! Managing users: browse, read, edit, delete, lock and unlock. Adding is in
+//! [`super::registration`].
+
+use std::sync::Arc;
+
+use sqlx::{PgConnection, PgPool};
+
+use super::{
+    Ctx,
+    login::Login,
+    mail::{Mails, UserMail},
+    session_cache::SessionCache,
+};
+use crate::{
+    domain::{
+        actor::Actor,
+        email::Email,
+        id::UserId,
+        nickname::Nickname,
+        page::{Listed, Page},
+        permission::Permission,
+        profile::ProfilePatch,
+        role::Role,
+        token::{OneTimeToken, Purpose},
+        user::User,
+    },
+    error::{Error, ErrorCode, Result},
+    infra::{random::Random, wake_up::WakeUp},
+    repository::{one_time_tokens, sessions, users},
+};
+
+/// A change of a user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserPatch {
+    /// The new nickname.
+    pub nickname: Option<Nickname>,
+    /// The new address, to be verified.
+    pub email: Option<Email>,
+    /// The new role.
+    pub role: Option<Role>,
+    /// Changes of the profile.
+    pub profile: ProfilePatch,
+}
+
+/// Manages users.
+pub struct Users {
+    pool: PgPool,
+    random: Arc<dyn Random>,
+    cache: Arc<SessionCache>,
+    login: Arc<Login>,
+    mails: Arc<Mails>,
+    wake_up: WakeUp,
+}
+
+impl Users {
+    /// The service on this database.
+    pub fn new(
+        pool: PgPool,
+        random: Arc<dyn Random>,
+        cache: Arc<SessionCache>,
+        login: Arc<Login>,
+        mails: Arc<Mails>,
+        wake_up: WakeUp,
+    ) -> Self {
+        Self {
+            pool,
+            random,
+            cache,
+            login,
+            mails,
+            wake_up,
+        }
+    }
+
+    /// A page of users, newest last, and how many there are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`].
+    pub async fn browse(&self, ctx: &Ctx, page: Page) -> Result<Listed<User>> {
+        ctx.require(Permission::BrowseUsers)?;
+        let mut connection = self.pool.acquire().await?;
+        let items = users::list(&mut connection, page).await?;
+        let total = users::count(&mut connection).await?;
+        Ok(Listed { items, total })
+    }
+
+    /// A user.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`], [`ErrorCode::UserNotFound`].
+    pub async fn read(&self, ctx: &Ctx, id: UserId) -> Result<User> {
+        ctx.require(Permission::ReadUser)?;
+        let mut connection = self.pool.acquire().await?;
+        users::find(&mut connection, id).await?.ok_or(Error::NotFound(ErrorCode::UserNotFound))
+    }
+
+    /// Changes a user. A new address must be verified again, and a new role ends his sessions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] by the rules of rank, or [`ErrorCode::LastAdministrator`];
+    /// [`ErrorCode::UserNotFound`]; [`ErrorCode::EmailTaken`], [`ErrorCode::NicknameAlreadyExists`].
+    pub async fn edit(&self, ctx: &Ctx, id: UserId, patch: UserPatch) -> Result<User> {
+        ctx.require(Permission::EditUser)?;
+        let mut transaction = self.pool.begin().await?;
+        let Subject { mut user, actor_role } = subject(&mut transaction, ctx, id, Permission::EditUser).await?;
+        let before = user.clone();
+        if let Some(role) = patch.role.filter(|role| *role != user.role) {
+            if !actor_role.may_grant(role) {
+                return Err(Error::Forbidden(ErrorCode::OperationNotPermitted));
+            }
+            keep_an_admin(&mut transaction, &user).await?;
+            sessions::end_all(&mut transaction, id).await?;
+            user.role = role;
+        }
+        if let Some(nickname) = patch.nickname {
+            user.nickname = nickname;
+        }
+        patch.profile.apply(&mut user.profile);
+        let new_address = patch.email.as_ref().is_some_and(|email| email.normalized() != user.email.normalized());
+        if let Some(email) = patch.email {
+            user.email = email;
+        }
+        if new_address {
+            user.email_verified_at = None;
+        }
+        if user == before {
+            return Ok(user);
+        }
+        user.updated_at = ctx.now;
+        users::update(&mut transaction, &user).await.map_err(|error| match error {
+            Error::Conflict(ErrorCode::EmailAlreadyExists) => Error::Conflict(ErrorCode::EmailTaken),
+            error => error,
+        })?;
+        if new_address {
+            let token = OneTimeToken::generate(&*self.random);
+            one_time_tokens::discard(&mut transaction, id, Purpose::AccountUnlock).await?;
+            one_time_tokens::replace(&mut transaction, id, Purpose::EmailVerification, &token, ctx.now).await?;
+            self.mails.enqueue(&mut transaction, id, UserMail::EmailVerification(&token), ctx.now).await?;
+        }
+        transaction.commit().await?;
+        self.cache.forget(id);
+        self.wake_up.jobs();
+        tracing::info!(user_id = %id, role = %user.role, actor = ?ctx.actor, "user changed");
+        Ok(user)
+    }
+
+    /// Deletes a user and all that belongs to him.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] by the rules of rank, or [`ErrorCode::LastAdministrator`];
+    /// [`ErrorCode::UserNotFound`].
+    pub async fn delete(&self, ctx: &Ctx, id: UserId) -> Result<()> {
+        ctx.require(Permission::DeleteUser)?;
+        let mut transaction = self.pool.begin().await?;
+        let Subject { user, .. } = subject(&mut transaction, ctx, id, Permission::DeleteUser).await?;
+        keep_an_admin(&mut transaction, &user).await?;
+        sessions::end_all(&mut transaction, id).await?;
+        users::delete(&mut transaction, id).await?;
+        transaction.commit().await?;
+        self.cache.forget(id);
+        tracing::info!(user_id = %id, actor = ?ctx.actor, "user deleted");
+        Ok(())
+    }
+
+    /// Locks a user out until somebody unlocks him, and ends his sessions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] by the rules of rank, or [`ErrorCode::LastAdministrator`];
+    /// [`ErrorCode::UserNotFound`].
+    pub async fn lock(&self, ctx: &Ctx, id: UserId) -> Result<User> {
+        ctx.require(Permission::LockUser)?;
+        let mut transaction = self.pool.begin().await?;
+        let Subject { mut user, .. } = subject(&mut transaction, ctx, id, Permission::LockUser).await?;
+        if user.locked_at.is_some() {
+            return Ok(user);
+        }
+        keep_an_admin(&mut transaction, &user).await?;
+        user.locked_at = Some(ctx.now);
+        user.updated_at = ctx.now;
+        users::update(&mut transaction, &user).await?;
+        sessions::end_all(&mut transaction, id).await?;
+        self.mails.enqueue(&mut transaction, id, UserMail::LockedByAdministrator, ctx.now).await?;
+        transaction.commit().await?;
+        self.cache.forget(id);
+        self.wake_up.jobs();
+        tracing::info!(user_id = %id, actor = ?ctx.actor, "user locked");
+        Ok(user)
+    }
+
+    /// Ends the lock of a user, and a lockout after failed logins too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] by the rules of rank; [`ErrorCode::UserNotFound`].
+    pub async fn unlock(&self, ctx: &Ctx, id: UserId) -> Result<User> {
+        ctx.require(Permission::LockUser)?;
+        let mut transaction = self.pool.begin().await?;
+        let Subject { mut user, .. } = subject(&mut transaction, ctx, id, Permission::LockUser).await?;
+        let was_locked_out = self.login.end_lockout(&mut transaction, &user.email).await?;
+        let was_locked = user.locked_at.take().is_some();
+        if was_locked {
+            user.updated_at = ctx.now;
+            users::update(&mut transaction, &user).await?;
+        }
+        if was_locked || was_locked_out {
+            self.mails.enqueue(&mut transaction, id, UserMail::Unlocked, ctx.now).await?;
+        }
+        transaction.commit().await?;
+        self.wake_up.jobs();
+        tracing::info!(user_id = %id, actor = ?ctx.actor, "user unlocked");
+        Ok(user)
+    }
+}
+
+/// Whom something is done to, and the rank of who does it.
+struct Subject {
+    user: User,
+    actor_role: Role,
+}
+
+/// Locks the user, and makes sure that the actor may do this to him, by the roles that both have now.
+///
+/// # Concurrency
+///
+/// Both rows are locked until the transaction ends, in the order of their ids, so that two who act on
+/// each other don't wait for each other.
+async fn subject(connection: &mut PgConnection, ctx: &Ctx, id: UserId, permission: Permission) -> Result<Subject> {
+    let not_found = || Error::NotFound(ErrorCode::UserNotFound);
+    let Actor::User { id: actor, .. } = ctx.actor else {
+        let user = users::find_for_update(connection, id).await?.ok_or_else(not_found)?;
+        return Ok(Subject {
+            user,
+            actor_role: Role::Admin,
+        });
+    };
+    let (user, actor_role) = if actor < id {
+        let role = users::find_role_for_share(connection, actor).await?;
+        (users::find_for_update(connection, id).await?, role)
+    } else {
+        let user = users::find_for_update(connection, id).await?;
+        (user, users::find_role_for_share(connection, actor).await?)
+    };
+    let actor_role = actor_role.ok_or(Error::Unauthenticated(ErrorCode::NotAuthenticated))?;
+    let user = user.ok_or_else(not_found)?;
+    if actor_role.grants(permission) && actor_role.outranks(user.role) {
+        Ok(Subject { user, actor_role })
+    } else {
+        Err(Error::Forbidden(ErrorCode::OperationNotPermitted))
+    }
+}
+
+/// Makes sure that, without this user's power, an administrator who can log in is left.
+async fn keep_an_admin(connection: &mut PgConnection, user: &User) -> Result<()> {
+    if user.role == Role::Admin && !users::has_other_admin(connection, user.id).await? {
+        return Err(Error::Forbidden(ErrorCode::LastAdministrator));
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Verification of e-mail addresses.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+
+use super::{
+    Ctx,
+    mail::{Mails, UserMail},
+    rate_limits::{Limited, RateLimits},
+};
+use crate::{
+    domain::{
+        email::Email,
+        id::UserId,
+        token::{OneTimeToken, Purpose},
+    },
+    error::{Error, ErrorCode, Result},
+    infra::{keys::PurposeKey, random::Random, wake_up::WakeUp},
+    repository::{
+        jobs::{self, JobKind, NewJob},
+        one_time_tokens, users,
+    },
+};
+
+/// The job that sends another verification mail, if the address is one of an unverified account.
+pub const RESEND_VERIFICATION: JobKind = JobKind {
+    name: "resend_verification",
+    max_attempts: 10,
+};
+
+/// How long an account must wait for the next verification mail.
+const RESEND_WAIT: TimeDelta = TimeDelta::minutes(1);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Resend {
+    email: String,
+}
+
+/// Verifies addresses.
+pub struct Verification {
+    pool: PgPool,
+    random: Arc<dyn Random>,
+    mails: Arc<Mails>,
+    wake_up: WakeUp,
+    limits: Arc<RateLimits>,
+    dedupe_key: PurposeKey,
+}
+
+impl Verification {
+    /// The service on this database.
+    pub fn new(
+        pool: PgPool,
+        random: Arc<dyn Random>,
+        mails: Arc<Mails>,
+        wake_up: WakeUp,
+        limits: Arc<RateLimits>,
+        dedupe_key: PurposeKey,
+    ) -> Self {
+        Self {
+            pool,
+            random,
+            mails,
+            wake_up,
+            limits,
+            dedupe_key,
+        }
+    }
+
+    /// Uses the token of a verification mail: whoever has it reads the account's mail.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::InvalidVerificationToken`] when it is unknown, used, replaced or expired.
+    ///
+    /// # Concurrency
+    ///
+    /// Of several uses at once one succeeds.
+    pub async fn verify(&self, ctx: &Ctx, user_id: UserId, token: &OneTimeToken) -> Result<()> {
+        let refused = Error::InvalidToken(ErrorCode::InvalidVerificationToken);
+        let mut transaction = self.pool.begin().await?;
+        let good = one_time_tokens::consume(
+            &mut transaction,
+            user_id,
+            Purpose::EmailVerification,
+            token,
+            ctx.now,
+        )
+        .await?;
+        if !good || !users::verify_email(&mut transaction, user_id, ctx.now).await? {
+            return Err(refused);
+        }
+        transaction.commit().await?;
+        metrics::counter!("emails_verified_total").increment(1);
+        tracing::info!(%user_id, "address verified");
+        Ok(())
+    }
+
+    /// Asks for another verification mail. It does the same for every address, so that neither the answer
+    /// nor its time tells which ones have an account: a job looks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RateLimited`], [`Error::Unavailable`].
+    pub async fn resend(&self, ctx: &Ctx, email: &Email) -> Result<()> {
+        self.limits.check(ctx, Limited::Resend)?;
+        let email = email.normalized();
+        let key = u128::from_be_bytes(self.dedupe_key.tag(&[email.as_bytes()])[..16].try_into().context("a tag has 32 bytes")?);
+        let payload = serde_json::to_value(Resend { email }).context("can't write a job")?;
+        let job = NewJob {
+            dedupe_key: Some(format!("{}:{key:032x}", RESEND_VERIFICATION.name)),
+            ..NewJob::new(RESEND_VERIFICATION, payload)
+        };
+        let mut connection = self.pool.acquire().await?;
+        jobs::enqueue(&mut connection, &job, None).await?;
+        self.wake_up.jobs();
+        Ok(())
+    }
+
+    /// Does the job [`RESEND_VERIFICATION`]: issues a new token and enqueues its mail, unless the
+    /// last one is younger than a minute.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails, or the job is not one of ours.
+    ///
+    /// # Concurrency
+    ///
+    /// The user's row is locked, so that jobs for one account take turns.
+    pub async fn resend_now(&self, payload: &serde_json::Value, now: DateTime<Utc>) -> Result<()> {
+        let Resend { email } = Deserialize::deserialize(payload).context("can't read a job")?;
+        let mut transaction = self.pool.begin().await?;
+        let Some(user) = users::find_by_email(&mut transaction, &email).await? else {
+            return Ok(());
+        };
+        let Some(user) = users::find_for_update(&mut transaction, user.id).await? else {
+            return Ok(());
+        };
+        let purpose = Purpose::EmailVerification;
+        let issued = one_time_tokens::find_issued_at(&mut transaction, user.id, purpose).await?;
+        if user.email_verified_at.is_some() || issued.is_some_and(|at| now - at < RESEND_WAIT) {
+            return Ok(());
+        }
+        let token = OneTimeToken::generate(&*self.random);
+        one_time_tokens::replace(&mut transaction, user.id, purpose, &token, now).await?;
+        self.mails
+            .enqueue(&mut transaction, user.id, UserMail::EmailVerification(&token), now)
+            .await?;
+        transaction.commit().await?;
+        self.wake_up.jobs();
+        Ok(())
+    }
+}
