@@ -255,7 +255,7 @@ impl std::io::Write for Errors {
 }
 
 #[tokio::test]
-async fn an_end_that_nobody_wanted_is_logged() {
+async fn an_end_that_nobody_wanted_is_logged_and_the_next_start_recovers() {
     let errors = Errors::default();
     let writer = errors.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -267,7 +267,7 @@ async fn an_end_that_nobody_wanted_is_logged() {
 
     let place = place();
     let directory = place.path().join("server");
-    let options = options(directory.clone(), Durability::ThrowAway);
+    let options = options(directory.clone(), Durability::Durable);
     start(&options).await.stop().await.unwrap();
     assert_eq!(logged(), "", "a stop is no error");
 
@@ -278,6 +278,7 @@ async fn an_end_that_nobody_wanted_is_logged() {
     })
     .await;
     server.stop().await.unwrap();
+    start(&options).await.stop().await.unwrap();
 }
 
 /// Tells a second run of this test binary to hold a server in this directory.
