@@ -16,13 +16,13 @@
 //! # How it never outlives us
 //!
 //! No unsafe code is allowed, so the kernel cannot be asked to kill our child when we die. A small
-//! shell ([`supervisor`]) stands between: it reads a pipe that we hold open, and when that ends,
+//! shell (`supervisor`) stands between: it reads a pipe that we hold open, and when that ends,
 //! because we closed it or because we are gone, it stops PostgreSQL.
 //!
 //! # Where to look
 //!
-//! [`installation`] finds the binaries, [`user`] the user to run as, [`directory`] is the layout
-//! on disk, its locks and the making of a cluster, [`supervisor`] the running processes.
+//! `installation` finds the binaries, `user` the user to run as, `directory` is the layout
+//! on disk, its locks and the making of a cluster, `supervisor` the running processes.
 
 mod directory;
 mod error;
