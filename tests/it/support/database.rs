@@ -7,7 +7,6 @@
 use std::{
     env,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    path::{Path, PathBuf},
     process,
     sync::{
         OnceLock,
@@ -38,9 +37,6 @@ const POOL_SIZE: u32 = 5;
 
 /// Connections to the server, for all tests that run at once.
 const MAX_CONNECTIONS: u16 = 300;
-
-/// What the databases of all tests need in memory, in bytes, with plenty to spare.
-const ROOM: u64 = 2 << 30;
 
 /// Makes two processes take turns with the template; any number does.
 const TEMPLATE_LOCK: i64 = 0x7465_6d70;
@@ -154,7 +150,7 @@ async fn run(ready: &mpsc::Sender<Server>) {
 
 async fn start_embedded() -> EmbeddedPostgres {
     let options = Options {
-        directory: fresh_directory(&fastest_place()).unwrap(),
+        directory: fresh_directory(&env::temp_dir()).unwrap(),
         durability: Durability::ThrowAway,
         max_connections: MAX_CONNECTIONS,
         search_path: env::var_os("PATH"),
@@ -162,19 +158,6 @@ async fn start_embedded() -> EmbeddedPostgres {
     match EmbeddedPostgres::start(&options).await {
         Ok(embedded) => embedded,
         Err(error) => panic!("{error}: {error:?}"),
-    }
-}
-
-/// In memory where there is room: making and dropping databases is many small files, which cost a
-/// disk several times as long as memory.
-fn fastest_place() -> PathBuf {
-    let memory = Path::new("/dev/shm");
-    let has_room = rustix::fs::statvfs(memory)
-        .is_ok_and(|place| place.f_bavail.saturating_mul(place.f_frsize) >= ROOM);
-    if has_room {
-        memory.to_owned()
-    } else {
-        env::temp_dir()
     }
 }
 

@@ -12,18 +12,30 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use sqlx::{Connection as _, PgConnection};
-use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
-use super::super::{Durability, EmbeddedPostgres, Options, StartError};
+use super::super::{Durability, EmbeddedPostgres, Options, StartError, fresh_directory};
 
-/// A place that PostgreSQL's user can pass through, also when we are root.
-fn place() -> TempDir {
-    let open = fs::Permissions::from_mode(0o711);
-    tempfile::Builder::new()
-        .permissions(open)
-        .tempdir()
-        .unwrap()
+/// A directory that PostgreSQL's user can pass through, also when we are root; removed at the end.
+struct Place(PathBuf);
+
+impl Place {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // A failing test leaves a server that ends only now, and writes until then.
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            assert!(std::thread::panicking(), "{error}");
+        }
+    }
+}
+
+fn place() -> Place {
+    Place(fresh_directory(&env::temp_dir()).unwrap())
 }
 
 fn options(directory: PathBuf, durability: Durability) -> Options {
