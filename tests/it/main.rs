@@ -4,4 +4,8 @@
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod repository;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod worker;

@@ -47,10 +47,7 @@ pub(super) async fn find(
     search_path: Option<&OsStr>,
     data: Option<ExistingData<'_>>,
 ) -> Result<Installation, StartError> {
-    let usual = USUAL_PLACES
-        .iter()
-        .flat_map(usual_directories)
-        .collect();
+    let usual = USUAL_PLACES.iter().flat_map(usual_directories).collect();
     let on_path = search_path
         .map(|path| std::env::split_paths(path).collect())
         .unwrap_or_default();
