@@ -65,17 +65,14 @@ create index jobs_secret_expires_at_idx on jobs (secret_expires_at) where sealed
 
 -- When the head of a key ends, the next job of the key becomes the head.
 --
--- Whoever enqueues behind a head holds a key-share lock on it until he commits (see enqueue in
--- src/repository/jobs.rs). Deleting the head waits for him, and so does the lock below where the head
--- dies and its row stays. The statement after that sees what he wrote: nobody is left blocked
--- behind a head that has gone.
+-- Whoever enqueues behind a head holds a key-share lock on it until he commits. To delete the head is
+-- to wait for him, and so it must be to let it die: lock its row for update, then set dead_at (enqueue
+-- and bury in src/repository/jobs do so). The statements below run after that wait and see what he
+-- wrote: nobody is left blocked behind a head that has gone.
 create function jobs_unblock_next() returns trigger language plpgsql as $$
 declare
     next_id bigint;
 begin
-    if tg_op = 'UPDATE' then
-        perform 1 from jobs where id = old.id for update;
-    end if;
     loop
         select id into next_id from jobs
             where serial_key = old.serial_key and dead_at is null order by id limit 1;

@@ -14,7 +14,10 @@ use crate::{
     http::state::{AppState, Shared},
     infra::{
         clock::Clock,
-        email::{Catalog, CatalogOptions, DirectoryMailer, Mailer, SiteUrl, SmtpMailer, SmtpOptions, SmtpSecurity},
+        email::{
+            Catalog, CatalogOptions, DirectoryMailer, Mailer, SiteUrl, SmtpMailer, SmtpOptions,
+            SmtpSecurity,
+        },
         keys::PurposeKey,
         password_hasher::{HashCost, PasswordHasher},
         random::Random,
@@ -28,6 +31,7 @@ use crate::{
         login::{self, Login},
         mail::Mails,
         maintenance::{self, Maintenance},
+        queue::Queue,
         rate_limits::RateLimits,
         registration::{NewAccount, Registration, RegistrationPolicy},
         session_cache::SessionCache,
@@ -86,7 +90,10 @@ impl MailRoute {
     /// If the settings can't be used.
     pub fn of(config: &Config, directory: PathBuf, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
         let Some(smtp) = config.mail.smtp.clone() else {
-            return Ok(Self::Keep(DirectoryMailer::new(directory, Arc::clone(clock))));
+            return Ok(Self::Keep(DirectoryMailer::new(
+                directory,
+                Arc::clone(clock),
+            )));
         };
         let options = SmtpOptions {
             host: smtp.server,
@@ -101,7 +108,10 @@ impl MailRoute {
             timeout: SMTP_TIME,
             extra_roots: None,
         };
-        Ok(Self::Send(Arc::new(SmtpMailer::new(options, Arc::clone(clock))?)))
+        Ok(Self::Send(Arc::new(SmtpMailer::new(
+            options,
+            Arc::clone(clock),
+        )?)))
     }
 }
 
@@ -161,6 +171,7 @@ impl App {
         } = parts;
         let pool = pool::connect(database.clone(), config.database.max_connections);
         let wake_up = WakeUp::new();
+        let queue = Queue::new(Arc::clone(&clock), wake_up.clone());
         let cache = Arc::new(SessionCache::default());
         let limits = Arc::new(RateLimits::new(config.login.rate_limits));
         let hasher = PasswordHasher::start(hash_cost, hash_threads, Arc::clone(&random))
@@ -177,8 +188,12 @@ impl App {
         let mails = Arc::new(Mails::new(
             pool.clone(),
             Arc::clone(&random),
+            queue.clone(),
             Catalog::load(&CatalogOptions {
-                service: from.name.clone().unwrap_or_else(|| "User Management".to_owned()),
+                service: from
+                    .name
+                    .clone()
+                    .unwrap_or_else(|| "User Management".to_owned()),
                 overrides: config.mail.templates_dir.clone(),
             })?,
             mailer,
@@ -208,7 +223,7 @@ impl App {
             Arc::clone(&hasher),
             Arc::clone(&access_tokens),
             Arc::clone(&mails),
-            wake_up.clone(),
+            queue.clone(),
             Arc::clone(&limits),
             login::Options {
                 lockout: LockoutPolicy {
@@ -225,7 +240,7 @@ impl App {
                 Arc::clone(&random),
                 hasher,
                 Arc::clone(&mails),
-                wake_up.clone(),
+                queue.clone(),
                 Arc::clone(&limits),
                 RegistrationPolicy {
                     first_user_is_admin: config.accounts.first_user_is_admin,
@@ -236,7 +251,7 @@ impl App {
                 pool.clone(),
                 Arc::clone(&random),
                 Arc::clone(&mails),
-                wake_up.clone(),
+                queue.clone(),
                 limits,
                 PurposeKey::derive(&secret_key, "resend verification"),
             )),
@@ -246,7 +261,7 @@ impl App {
                 Arc::clone(&cache),
                 Arc::clone(&login),
                 Arc::clone(&mails),
-                wake_up.clone(),
+                queue.clone(),
             )),
             maintenance: Arc::new(Maintenance::new(pool.clone(), Arc::clone(&clock))),
             login,
@@ -305,22 +320,39 @@ impl App {
     /// Starts what keeps sessions fresh: needed wherever requests are served.
     pub fn start_listening(&self, tasks: &TaskTracker, stop: &CancellationToken) {
         let pool = pool::connect(self.database.clone(), 1);
-        tasks.spawn(access_tokens::listen(pool, Arc::clone(&self.cache), stop.clone()));
-        tasks.spawn(worker::announce(self.pool.clone(), self.wake_up.clone(), stop.clone()));
+        tasks.spawn(access_tokens::listen(
+            pool,
+            Arc::clone(&self.cache),
+            stop.clone(),
+        ));
+        tasks.spawn(worker::announce(
+            self.pool.clone(),
+            self.wake_up.clone(),
+            stop.clone(),
+        ));
     }
 
     /// Starts the worker, which sends mail and does the other work behind requests.
     pub fn start_worker(&self, tasks: &TaskTracker, stop: &CancellationToken) {
         let clock = || Arc::clone(&self.clock);
         let services = &self.services;
-        let worker = Worker::new(self.pool.clone(), clock(), Arc::clone(&self.random), self.wake_up.clone(), WorkerSettings::default())
-            .handle(SendMail::new(Arc::clone(&services.mails), clock()))
-            .handle(ResendVerification::new(Arc::clone(&services.verification), clock()))
-            .handle(NotifyLockout::new(Arc::clone(&services.login), clock()))
-            .handle(Sweep::new(Arc::clone(&services.maintenance), clock()))
-            .handle(JobsUpkeep::new(self.pool.clone(), clock()))
-            .every(maintenance::SWEEP, SWEEP_EVERY)
-            .every(jobs_upkeep::KIND, UPKEEP_EVERY);
+        let worker = Worker::new(
+            self.pool.clone(),
+            clock(),
+            Arc::clone(&self.random),
+            self.wake_up.clone(),
+            WorkerSettings::default(),
+        )
+        .handle(SendMail::new(Arc::clone(&services.mails), clock()))
+        .handle(ResendVerification::new(
+            Arc::clone(&services.verification),
+            clock(),
+        ))
+        .handle(NotifyLockout::new(Arc::clone(&services.login), clock()))
+        .handle(Sweep::new(Arc::clone(&services.maintenance), clock()))
+        .handle(JobsUpkeep::new(self.pool.clone(), clock()))
+        .every(maintenance::SWEEP, SWEEP_EVERY)
+        .every(jobs_upkeep::KIND, UPKEEP_EVERY);
         tasks.spawn(worker.run(stop.clone()));
     }
 }

@@ -8,7 +8,10 @@ use tokio::signal::unix::{SignalKind, signal};
 ///
 /// If the operating system doesn't let us hear of signals.
 pub async fn requested() -> std::io::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}

@@ -4,7 +4,9 @@ use std::io;
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::config::LogFormat;
 
@@ -28,7 +30,11 @@ const SECONDS: &[f64] = &[
 ///
 /// If a log was started already.
 pub fn start_log(format: LogFormat, debug: bool, target: LogTarget) -> anyhow::Result<()> {
-    let default = if debug { "info,user_management=debug" } else { "warn,user_management=info" };
+    let default = if debug {
+        "info,user_management=debug"
+    } else {
+        "warn,user_management=info"
+    };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let writer = move || -> Box<dyn io::Write> {
         match target {
@@ -38,10 +44,22 @@ pub fn start_log(format: LogFormat, debug: bool, target: LogTarget) -> anyhow::R
     };
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     let layer = match format {
-        LogFormat::Text => layer.with_target(false).with_ansi(is_terminal(target)).boxed(),
-        LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+        LogFormat::Text => layer
+            .with_target(false)
+            .with_ansi(is_terminal(target))
+            .boxed(),
+        LogFormat::Json => layer
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .boxed(),
     };
-    tracing_subscriber::registry().with(filter).with(layer).try_init().context("can't start the log")
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(layer)
+        .try_init()
+        .context("can't start the log")
 }
 
 fn is_terminal(target: LogTarget) -> bool {
@@ -70,19 +88,40 @@ pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
 
 fn describe() {
     use metrics::{describe_counter, describe_gauge, describe_histogram};
-    describe_histogram!("http_request_seconds", "Requests by method, route and class of status");
-    describe_histogram!("password_hash_seconds", "Time that a thread spent on one password");
-    describe_counter!("password_hashes_refused_total", "Requests that found no thread to hash a password in time");
+    describe_histogram!(
+        "http_request_seconds",
+        "Requests by method, route and class of status"
+    );
+    describe_histogram!(
+        "password_hash_seconds",
+        "Time that a thread spent on one password"
+    );
+    describe_counter!(
+        "password_hashes_refused_total",
+        "Requests that found no thread to hash a password in time"
+    );
     describe_counter!("logins_total", "Attempts to log in by outcome");
-    describe_counter!("lockouts_total", "Names of accounts that were locked after failed logins");
-    describe_counter!("rate_limited_total", "Requests turned away by the limits per client address");
+    describe_counter!(
+        "lockouts_total",
+        "Names of accounts that were locked after failed logins"
+    );
+    describe_counter!(
+        "rate_limited_total",
+        "Requests turned away by the limits per client address"
+    );
     describe_counter!("users_created_total", "Accounts made");
     describe_counter!("emails_verified_total", "Addresses verified");
     describe_counter!("mails_total", "Attempts to send a mail by outcome");
     describe_counter!("jobs_finished_total", "Runs of jobs by kind and outcome");
     describe_gauge!("jobs", "Jobs in the queue by state");
-    describe_gauge!("jobs_overdue_seconds", "How long the oldest job that is due has been waiting");
+    describe_gauge!(
+        "jobs_overdue_seconds",
+        "How long the oldest job that is due has been waiting"
+    );
     describe_gauge!("database_up", "Whether the database answers");
     describe_gauge!("database_connections", "Connections of the pool");
-    describe_gauge!("database_connections_idle", "Connections of the pool that nobody uses");
+    describe_gauge!(
+        "database_connections_idle",
+        "Connections of the pool that nobody uses"
+    );
 }

@@ -48,7 +48,10 @@ impl Cli {
     /// Does what the command line says.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        let done = match self.command.unwrap_or_else(|| Command::Serve(serve::Options::default())) {
+        let done = match self
+            .command
+            .unwrap_or_else(|| Command::Serve(serve::Options::default()))
+        {
             Command::Serve(options) => runtime::block_on(serve::run(options)),
             Command::Worker => runtime::block_on(worker::run()),
             Command::Migrate => runtime::block_on(migrate::run()),
@@ -66,7 +69,10 @@ impl Cli {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the last word of a command, for people, with or without a log")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of a command, for people, with or without a log"
+)]
 fn complain(error: &anyhow::Error) {
     eprintln!("user-management: {error:#}");
 }

@@ -31,11 +31,17 @@ pub(super) fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> any
 /// The settings of the environment, and of a `.env` file for those that the environment lacks.
 pub(super) fn load_config() -> anyhow::Result<Config> {
     let mut source: Source = match dotenvy::dotenv_iter() {
-        Ok(file) => file.collect::<Result<_, _>>().context("can't read the .env file")?,
+        Ok(file) => file
+            .collect::<Result<_, _>>()
+            .context("can't read the .env file")?,
         Err(error) if error.not_found() => Source::new(),
         Err(error) => return Err(error).context("can't read the .env file"),
     };
-    source.extend(env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))));
+    source.extend(
+        env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }),
+    );
     Ok(Config::read(&source)?)
 }
 
@@ -49,7 +55,11 @@ pub(super) struct Database {
 
 impl Database {
     /// Finds the database of the settings; without one it starts our own in `directory`.
-    pub(super) async fn open(config: &Config, directory: PathBuf, durability: Durability) -> anyhow::Result<Self> {
+    pub(super) async fn open(
+        config: &Config,
+        directory: PathBuf,
+        durability: Durability,
+    ) -> anyhow::Result<Self> {
         if let Some(options) = config.database.url.clone() {
             return Ok(Self {
                 options,
@@ -82,12 +92,19 @@ impl Database {
 pub(super) fn data_dir(config: &Config) -> anyhow::Result<PathBuf> {
     match &config.server.data_dir {
         Some(directory) => std::path::absolute(directory).context("DATA_DIR is not a path"),
-        None => Ok(default_data_dir(&env::current_dir().context("can't tell the working directory")?)),
+        None => Ok(default_data_dir(
+            &env::current_dir().context("can't tell the working directory")?,
+        )),
     }
 }
 
 /// The parts of the real service.
-pub(super) fn parts(config: Config, database: PgConnectOptions, data_dir: &std::path::Path, base_url: Url) -> anyhow::Result<Parts> {
+pub(super) fn parts(
+    config: Config,
+    database: PgConnectOptions,
+    data_dir: &std::path::Path,
+    base_url: Url,
+) -> anyhow::Result<Parts> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let secret_key = match config.tokens.secret_key.clone() {
@@ -122,7 +139,12 @@ pub(super) async fn open_app() -> anyhow::Result<(App, Database)> {
         .context("no database; if the server is running, stop it or set DATABASE_URL to the address that it logs")?;
     pool::migrate(&database.options).await?;
     let base_url = base_url(&config, config.server.bind_address)?;
-    let app = App::build(parts(config, database.options.clone(), &directory, base_url)?)?;
+    let app = App::build(parts(
+        config,
+        database.options.clone(),
+        &directory,
+        base_url,
+    )?)?;
     Ok((app, database))
 }
 

@@ -56,14 +56,36 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         }
         signalled.cancel();
     });
-    let setup = if options.ephemeral { Setup::ephemeral()? } else { Setup::configured()? };
-    let target = if options.ephemeral { LogTarget::StandardError } else { LogTarget::StandardOutput };
-    telemetry::start_log(setup.config.server.log_format, setup.config.server.debug, target)?;
+    let setup = if options.ephemeral {
+        Setup::ephemeral()?
+    } else {
+        Setup::configured()?
+    };
+    let target = if options.ephemeral {
+        LogTarget::StandardError
+    } else {
+        LogTarget::StandardOutput
+    };
+    telemetry::start_log(
+        setup.config.server.log_format,
+        setup.config.server.debug,
+        target,
+    )?;
     let metrics = telemetry::start_metrics()?;
     let listener = bind(setup.config.server.bind_address, "BIND_ADDRESS").await?;
     let operations = bind_operations(&setup.config).await?;
-    let database = Database::open(&setup.config, setup.database_dir.clone(), setup.durability).await?;
-    let served = serve(setup, &database, listener, operations, metrics, stop, options.ephemeral).await;
+    let database =
+        Database::open(&setup.config, setup.database_dir.clone(), setup.durability).await?;
+    let served = serve(
+        setup,
+        &database,
+        listener,
+        operations,
+        metrics,
+        stop,
+        options.ephemeral,
+    )
+    .await;
     let closed = database.close().await;
     served?;
     closed
@@ -99,7 +121,11 @@ impl Setup {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
-        let hex: String = random.bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = random
+            .bytes::<32>()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         source.insert("JWT_SECRET_KEY".to_owned(), hex);
         for name in EPHEMERAL_SETTINGS {
             if let Ok(value) = env::var(name) {
@@ -107,7 +133,8 @@ impl Setup {
             }
         }
         // The database's directory, which vanishes with it, holds the mail too.
-        let data_dir = fresh_directory(&env::temp_dir()).context("can't make a directory for temporary files")?;
+        let data_dir = fresh_directory(&env::temp_dir())
+            .context("can't make a directory for temporary files")?;
         Ok(Self {
             config: Config::read(&source)?,
             database_dir: data_dir.clone(),
@@ -149,7 +176,10 @@ async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener>
 async fn bind_operations(config: &Config) -> anyhow::Result<TcpListener> {
     let address = config.server.operations_address;
     let bound = bind(address, "OPERATIONS_ADDRESS").await;
-    if bound.is_err() && config.environment == Environment::Development && !config.server.operations_address_is_set {
+    if bound.is_err()
+        && config.environment == Environment::Development
+        && !config.server.operations_address_is_set
+    {
         return bind(SocketAddr::new(address.ip(), 0), "OPERATIONS_ADDRESS").await;
     }
     bound
@@ -164,15 +194,27 @@ async fn serve(
     stop: CancellationToken,
     ephemeral: bool,
 ) -> anyhow::Result<()> {
-    let bound = listener.local_addr().context("the listening socket has no address")?;
-    let operations_address = operations.local_addr().context("the listening socket has no address")?;
-    let Some(migrated) = stop.run_until_cancelled(pool::migrate(&database.options)).await else {
+    let bound = listener
+        .local_addr()
+        .context("the listening socket has no address")?;
+    let operations_address = operations
+        .local_addr()
+        .context("the listening socket has no address")?;
+    let Some(migrated) = stop
+        .run_until_cancelled(pool::migrate(&database.options))
+        .await
+    else {
         return Ok(());
     };
     migrated?;
     let base_url = runtime::base_url(&setup.config, bound)?;
     let (warnings, runs_worker) = (setup.config.warnings.clone(), setup.config.server.worker);
-    let app = App::build(runtime::parts(setup.config, database.options.clone(), &setup.data_dir, base_url)?)?;
+    let app = App::build(runtime::parts(
+        setup.config,
+        database.options.clone(),
+        &setup.data_dir,
+        base_url,
+    )?)?;
     app.ensure_admin().await?;
 
     let tasks = TaskTracker::new();
@@ -188,7 +230,11 @@ async fn serve(
     // Metrics and health are there until the last request has been answered.
     let drained = CancellationToken::new();
     let operations_router = http::operations_router(&app.state, Metrics(metrics));
-    let operations = tokio::spawn(server::serve(operations, operations_router, drained.clone()));
+    let operations = tokio::spawn(server::serve(
+        operations,
+        operations_router,
+        drained.clone(),
+    ));
     let state = app.state.clone();
     let draining = stop.clone();
     tasks.spawn(async move {
@@ -206,7 +252,13 @@ async fn serve(
 }
 
 /// The first log line: where everything is.
-fn tell(app: &App, bound: SocketAddr, operations: SocketAddr, database: &Database, ephemeral: bool) -> anyhow::Result<()> {
+fn tell(
+    app: &App,
+    bound: SocketAddr,
+    operations: SocketAddr,
+    database: &Database,
+    ephemeral: bool,
+) -> anyhow::Result<()> {
     let state = &app.state;
     let ready = Ready {
         url: state.url("").trim_end_matches('/').to_owned(),

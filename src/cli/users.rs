@@ -54,7 +54,9 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 async fn create_admin(options: CreateAdmin) -> anyhow::Result<()> {
     let mut errors = FieldErrors::default();
     let email = errors.take("email", Email::parse(&options.email));
-    let nickname = options.nickname.and_then(|nickname| errors.take("nickname", Nickname::parse(&nickname)));
+    let nickname = options
+        .nickname
+        .and_then(|nickname| errors.take("nickname", Nickname::parse(&nickname)));
     let email = errors.finish(email)?;
     let password = read_password()?;
     let mut errors = FieldErrors::default();
@@ -87,14 +89,20 @@ fn read_password() -> anyhow::Result<TypedPassword> {
         read_line()?
     };
     if read.is_empty() {
-        bail!("password: {}", Rule::new("missing", "is required on standard input"));
+        bail!(
+            "password: {}",
+            Rule::new("missing", "is required on standard input")
+        );
     }
     Ok(TypedPassword::new(read))
 }
 
 fn read_line() -> anyhow::Result<String> {
     let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).context("can't read the password")?;
+    io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .context("can't read the password")?;
     Ok(line.trim_end_matches(['\n', '\r']).to_owned())
 }
 

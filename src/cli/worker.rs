@@ -13,9 +13,15 @@ use crate::{
 
 pub(super) async fn run() -> anyhow::Result<()> {
     let config = runtime::load_config()?;
-    telemetry::start_log(config.server.log_format, config.server.debug, LogTarget::StandardOutput)?;
+    telemetry::start_log(
+        config.server.log_format,
+        config.server.debug,
+        LogTarget::StandardOutput,
+    )?;
     let Some(database) = config.database.url.clone() else {
-        bail!("`worker` shares a database with servers: set DATABASE_URL. Without one `serve` runs a worker of its own");
+        bail!(
+            "`worker` shares a database with servers: set DATABASE_URL. Without one `serve` runs a worker of its own"
+        );
     };
     pool::migrate(&database).await?;
     let data_dir = runtime::data_dir(&config)?;

@@ -55,9 +55,13 @@ impl Problem {
     #[must_use]
     pub fn with_oauth_error(mut self) -> Self {
         self.oauth_error = Some(match self.status {
-            StatusCode::UNPROCESSABLE_ENTITY | StatusCode::UNSUPPORTED_MEDIA_TYPE => "invalid_request",
+            StatusCode::UNPROCESSABLE_ENTITY | StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                "invalid_request"
+            }
             StatusCode::PAYLOAD_TOO_LARGE => "invalid_request",
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                "temporarily_unavailable"
+            }
             StatusCode::INTERNAL_SERVER_ERROR => "server_error",
             StatusCode::BAD_REQUEST if self.code == ErrorCode::MalformedBody => "invalid_request",
             _ => "invalid_grant",
@@ -107,7 +111,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.status;
-        response.extensions_mut().insert(Travelling(std::sync::Arc::new(self)));
+        response
+            .extensions_mut()
+            .insert(Travelling(std::sync::Arc::new(self)));
         response
     }
 }
@@ -209,11 +215,15 @@ pub fn render(response: Response, request_id: RequestId) -> Response {
     });
     parts.headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
     if problem.status == StatusCode::UNAUTHORIZED {
-        parts.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        parts
+            .headers
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if let Some(wait) = problem.retry_after {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        parts.headers.insert(header::RETRY_AFTER, seconds.max(1).into());
+        parts
+            .headers
+            .insert(header::RETRY_AFTER, seconds.max(1).into());
     }
     Response::from_parts(parts, Body::from(bytes))
 }
@@ -234,7 +244,10 @@ mod tests {
             Error::Conflict(ErrorCode::EmailAlreadyExists),
             Error::Conflict(ErrorCode::EmailTaken),
             Error::Conflict(ErrorCode::NicknameAlreadyExists),
-            Error::invalid(FieldError::body("email", Rule::new("invalid_email", "must be valid"))),
+            Error::invalid(FieldError::body(
+                "email",
+                Rule::new("invalid_email", "must be valid"),
+            )),
             Error::Unauthenticated(ErrorCode::NotAuthenticated),
             Error::Unauthenticated(ErrorCode::InvalidCredentials),
             Error::Unauthenticated(ErrorCode::EmailNotVerified),
@@ -242,12 +255,19 @@ mod tests {
             Error::Forbidden(ErrorCode::LastAdministrator),
             Error::InvalidToken(ErrorCode::InvalidVerificationToken),
             Error::Locked { retry_after: None },
-            Error::RateLimited { retry_after: Duration::from_millis(1500) },
+            Error::RateLimited {
+                retry_after: Duration::from_millis(1500),
+            },
             Error::Unavailable(anyhow!("secret detail")),
             Error::Internal(anyhow!("secret detail")),
         ] {
             let problem = Problem::from(error);
-            table += &format!("{} {} {}\n", problem.status.as_u16(), problem.code.as_str(), problem.detail);
+            table += &format!(
+                "{} {} {}\n",
+                problem.status.as_u16(),
+                problem.code.as_str(),
+                problem.detail
+            );
         }
         insta::assert_snapshot!(table);
     }

@@ -31,10 +31,15 @@ use self::{error::Problem, state::AppState};
 use crate::error::ErrorCode;
 
 /// Takes a route with and without the trailing slash of its path.
-fn mount(router: OpenApiRouter<AppState>, routes: UtoipaMethodRouter<AppState>) -> OpenApiRouter<AppState> {
+fn mount(
+    router: OpenApiRouter<AppState>,
+    routes: UtoipaMethodRouter<AppState>,
+) -> OpenApiRouter<AppState> {
     let (schemas, paths, methods) = routes;
     let twins: Vec<_> = paths.paths.keys().filter_map(|path| twin(path)).collect();
-    let router = twins.iter().fold(router, |router, twin| router.route(twin, methods.clone()));
+    let router = twins
+        .iter()
+        .fold(router, |router, twin| router.route(twin, methods.clone()));
     router.routes((schemas, paths, methods))
 }
 

@@ -26,7 +26,9 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     let graceful = GracefulShutdown::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((stream, peer)) => serve_connection(stream, PeerAddress(peer), router.clone(), &graceful),
+            Ok((stream, peer)) => {
+                serve_connection(stream, PeerAddress(peer), router.clone(), &graceful)
+            }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "can't accept connections");
@@ -35,12 +37,20 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         }
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_TIME, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(DRAIN_TIME, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!("requests that took longer than {DRAIN_TIME:?} were cut off");
     }
 }
 
-fn serve_connection(stream: TcpStream, peer: PeerAddress, router: Router, graceful: &GracefulShutdown) {
+fn serve_connection(
+    stream: TcpStream,
+    peer: PeerAddress,
+    router: Router,
+    graceful: &GracefulShutdown,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection is gone already");
     }
@@ -48,7 +58,14 @@ fn serve_connection(stream: TcpStream, peer: PeerAddress, router: Router, gracef
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(peer);
         let router = router.clone();
-        async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+        async move {
+            Ok::<_, Infallible>(
+                router
+                    .oneshot(request)
+                    .await
+                    .unwrap_or_else(|never| match never {}),
+            )
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -65,6 +82,8 @@ fn serve_connection(stream: TcpStream, peer: PeerAddress, router: Router, gracef
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
     )
 }

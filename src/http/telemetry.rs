@@ -19,7 +19,10 @@ pub(super) fn router(metrics: Metrics) -> Router<AppState> {
 }
 
 /// Prometheus' text format; the state of the queue and of the pool is read now.
-async fn show(State(state): State<AppState>, Extension(metrics): Extension<Metrics>) -> Answer<impl IntoResponse> {
+async fn show(
+    State(state): State<AppState>,
+    Extension(metrics): Extension<Metrics>,
+) -> Answer<impl IntoResponse> {
     let pool = &state.pool;
     metrics::gauge!("database_connections").set(pool.size());
     let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
@@ -27,8 +30,15 @@ async fn show(State(state): State<AppState>, Extension(metrics): Extension<Metri
     match counts(&state).await {
         Ok(counts) => {
             metrics::gauge!("database_up").set(1);
-            #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]
-            for (state, count) in [("waiting", counts.waiting), ("running", counts.running), ("dead", counts.dead)] {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "gauges are floating-point numbers"
+            )]
+            for (state, count) in [
+                ("waiting", counts.waiting),
+                ("running", counts.running),
+                ("dead", counts.dead),
+            ] {
                 metrics::gauge!("jobs", "state" => state).set(count as f64);
             }
             let overdue = counts.overdue.unwrap_or_default();
@@ -41,7 +51,13 @@ async fn show(State(state): State<AppState>, Extension(metrics): Extension<Metri
         }
     }
     let text = metrics.0.render();
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
+    Ok((
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        text,
+    ))
 }
 
 async fn counts(state: &AppState) -> Result<jobs::Counts, Error> {

@@ -12,7 +12,9 @@ impl PurposeKey {
     /// The key of `purpose`: HMAC-SHA-256 of its name under the secret (NIST SP 800-108, a single block).
     #[must_use]
     pub fn derive(secret: &SecretString, purpose: &str) -> Self {
-        Self(keyed(&Self(keyed(secret.expose_secret().as_bytes())).tag(&[purpose.as_bytes()])))
+        Self(keyed(
+            &Self(keyed(secret.expose_secret().as_bytes())).tag(&[purpose.as_bytes()]),
+        ))
     }
 
     /// The tag of a message, its parts told apart by their lengths.
@@ -58,6 +60,9 @@ mod tests {
         assert!(key("secret", "a").verify(&[b"x"], &tag));
         assert!(!key("secret", "b").verify(&[b"x"], &tag));
         assert!(!key("other", "a").verify(&[b"x"], &tag));
-        assert_ne!(key("secret", "a").tag(&[b"ab", b"c"]), key("secret", "a").tag(&[b"a", b"bc"]));
+        assert_ne!(
+            key("secret", "a").tag(&[b"ab", b"c"]),
+            key("secret", "a").tag(&[b"a", b"bc"])
+        );
     }
 }

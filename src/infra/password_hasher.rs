@@ -150,11 +150,19 @@ impl PasswordHasher {
         self.run(move |memory| {
             // What is too long to be a password costs no more than one that isn't.
             let text = typed.expose().unwrap_or_default();
-            let mut right = compare(text, stored.as_ref().map_or(&dummy, |hash| hash.expose()), memory);
+            let mut right = compare(
+                text,
+                stored.as_ref().map_or(&dummy, |hash| hash.expose()),
+                memory,
+            );
             // Our hashes are of normalized passwords, imported ones of whatever was typed.
             if !right && !is_nfkc(text) {
                 let normalized: String = text.nfkc().collect();
-                right = compare(&normalized, stored.as_ref().map_or(&dummy, |hash| hash.expose()), memory);
+                right = compare(
+                    &normalized,
+                    stored.as_ref().map_or(&dummy, |hash| hash.expose()),
+                    memory,
+                );
             }
             match stored {
                 Some(stored) if right && !text.is_empty() => {
@@ -230,7 +238,12 @@ fn buffer<'a>(params: &Params, memory: &'a mut Vec<Block>) -> &'a mut [Block] {
 fn hash(password: &str, params: &Params, salt: &[u8; 16], memory: &mut Vec<Block>) -> PasswordHash {
     let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
-        .hash_password_into_with_memory(password.as_bytes(), salt, &mut output, buffer(params, memory))
+        .hash_password_into_with_memory(
+            password.as_bytes(),
+            salt,
+            &mut output,
+            buffer(params, memory),
+        )
         .expect("lengths of password, salt and output are within Argon2's bounds");
     PasswordHash::new(phc_string(params, salt, &output))
 }
@@ -250,7 +263,8 @@ fn is_current(hash: &str, params: &Params) -> bool {
     phc::PasswordHash::new(hash).is_ok_and(|parsed| {
         parsed.algorithm.as_str() == Algorithm::Argon2id.as_str()
             && Params::try_from(&parsed).is_ok_and(|used| {
-                (used.m_cost(), used.t_cost(), used.p_cost()) == (params.m_cost(), params.t_cost(), params.p_cost())
+                (used.m_cost(), used.t_cost(), used.p_cost())
+                    == (params.m_cost(), params.t_cost(), params.p_cost())
             })
     })
 }
@@ -266,12 +280,20 @@ fn compare(password: &str, hash: &str, memory: &mut Vec<Block>) -> bool {
 fn compare_argon2(password: &str, hash: &str, memory: &mut Vec<Block>) -> Option<bool> {
     let parsed = phc::PasswordHash::new(hash).ok()?;
     let algorithm = Algorithm::try_from(parsed.algorithm.as_str()).ok()?;
-    let version = parsed.version.map_or(Ok(Version::V0x13), Version::try_from).ok()?;
+    let version = parsed
+        .version
+        .map_or(Ok(Version::V0x13), Version::try_from)
+        .ok()?;
     let params = Params::try_from(&parsed).ok()?;
     let (salt, expected) = (parsed.salt?, parsed.hash?);
     let mut output = vec![0; expected.len()];
     Argon2::new(algorithm, version, params.clone())
-        .hash_password_into_with_memory(password.as_bytes(), salt.as_ref(), &mut output, buffer(&params, memory))
+        .hash_password_into_with_memory(
+            password.as_bytes(),
+            salt.as_ref(),
+            &mut output,
+            buffer(&params, memory),
+        )
         .ok()?;
     // `Output` compares in constant time.
     Some(phc::Output::new(&output).ok()? == expected)
@@ -291,7 +313,11 @@ mod tests {
     }
 
     async fn is_right(hasher: &PasswordHasher, text: &str, hash: &str) -> Option<bool> {
-        match hasher.verify(&typed(text), Some(&PasswordHash::new(hash.to_owned()))).await.unwrap() {
+        match hasher
+            .verify(&typed(text), Some(&PasswordHash::new(hash.to_owned())))
+            .await
+            .unwrap()
+        {
             Verdict::Wrong => None,
             Verdict::Right { renewed } => Some(renewed.is_some()),
         }
@@ -304,10 +330,18 @@ mod tests {
         let hash = hasher.hash(&password).await.unwrap();
         assert!(hash.expose().starts_with("$argon2id$v=19$m=8,t=1,p=1$"));
         for spelling in ["ﬁne pässword", "fine pässword", "fine pa\u{308}ssword"] {
-            assert_eq!(is_right(&hasher, spelling, hash.expose()).await, Some(false), "{spelling}");
+            assert_eq!(
+                is_right(&hasher, spelling, hash.expose()).await,
+                Some(false),
+                "{spelling}"
+            );
         }
         for other in ["", "fine password", "fine pässword ", "FINE PÄSSWORD"] {
-            assert_eq!(is_right(&hasher, other, hash.expose()).await, None, "{other}");
+            assert_eq!(
+                is_right(&hasher, other, hash.expose()).await,
+                None,
+                "{other}"
+            );
         }
     }
 
@@ -319,7 +353,11 @@ mod tests {
             "$2y$10$w/wl6SBtozPKVFlRPI7NXuP9yYQR3jY48S/ZRdGIJTYr6LgsC/gNe",
             "$argon2id$v=19$m=65536,t=3,p=4$1NcQB7mOYh91xw+IZfWjiw$SM1ufVfR2CIPoOLk+6rsNfqqcdj+4gZiYjWMNW0/ixY",
         ] {
-            assert_eq!(is_right(&hasher, "Secure*1234", hash).await, Some(true), "{hash}");
+            assert_eq!(
+                is_right(&hasher, "Secure*1234", hash).await,
+                Some(true),
+                "{hash}"
+            );
             assert_eq!(is_right(&hasher, "Secure*1235", hash).await, None, "{hash}");
         }
     }
@@ -327,16 +365,34 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_hash_is_nobodys() {
         let hasher = hasher(HashCost::CHEAPEST);
-        for hash in ["", "not-a-hash", "$2b$", "$argon2id$", "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ", "Secure*1234"] {
+        for hash in [
+            "",
+            "not-a-hash",
+            "$2b$",
+            "$argon2id$",
+            "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ",
+            "Secure*1234",
+        ] {
             assert_eq!(is_right(&hasher, "Secure*1234", hash).await, None, "{hash}");
         }
-        assert!(matches!(hasher.verify(&typed("x"), None).await, Ok(Verdict::Wrong)));
-        assert!(matches!(hasher.verify(&typed(&"x".repeat(10_000)), None).await, Ok(Verdict::Wrong)));
+        assert!(matches!(
+            hasher.verify(&typed("x"), None).await,
+            Ok(Verdict::Wrong)
+        ));
+        assert!(matches!(
+            hasher.verify(&typed(&"x".repeat(10_000)), None).await,
+            Ok(Verdict::Wrong)
+        ));
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_finds_no_thread_free_within_a_second_is_turned_away() {
-        let hasher = PasswordHasher::start(HashCost::CHEAPEST, NonZeroUsize::new(1), Arc::new(SystemRandom)).unwrap();
+        let hasher = PasswordHasher::start(
+            HashCost::CHEAPEST,
+            NonZeroUsize::new(1),
+            Arc::new(SystemRandom),
+        )
+        .unwrap();
         let taken = Arc::clone(&hasher.permits).acquire_owned().await.unwrap();
         assert_eq!(hasher.verify(&typed("x"), None).await.unwrap_err(), Busy);
         drop(taken);

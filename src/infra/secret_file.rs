@@ -23,7 +23,10 @@ use super::random::Random;
 /// Of two processes that generate one at once both get the same.
 pub fn read_or_generate(path: &Path, random: &dyn Random) -> io::Result<SecretString> {
     if let Some(directory) = path.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
     }
     match fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -31,8 +34,17 @@ pub fn read_or_generate(path: &Path, random: &dyn Random) -> io::Result<SecretSt
     }
     // Written whole under another name first: nobody reads half a secret.
     let draft = path.with_extension(format!("{}.draft", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    writeln!(file, "{}", BASE64_STANDARD_NO_PAD.encode(random.bytes::<48>()))?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
+    writeln!(
+        file,
+        "{}",
+        BASE64_STANDARD_NO_PAD.encode(random.bytes::<48>())
+    )?;
     file.sync_all()?;
     match fs::hard_link(&draft, path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -58,7 +70,10 @@ mod tests {
         let second = read_or_generate(&path, &SystemRandom).unwrap();
         assert_eq!(first.expose_secret(), second.expose_secret());
         assert!(first.expose_secret().len() >= 64);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 }

@@ -77,7 +77,11 @@ pub async fn charge(
 }
 
 /// How long attempts are still refused.
-async fn find_wait(connection: &mut PgConnection, bucket: Bucket<'_>, now_override: Option<DateTime<Utc>>) -> Result<TimeDelta> {
+async fn find_wait(
+    connection: &mut PgConnection,
+    bucket: Bucket<'_>,
+    now_override: Option<DateTime<Utc>>,
+) -> Result<TimeDelta> {
     #[derive(FromRow)]
     struct Row {
         milliseconds: i64,
@@ -91,7 +95,9 @@ async fn find_wait(connection: &mut PgConnection, bucket: Bucket<'_>, now_overri
     .bind(now_override)
     .fetch_optional(connection)
     .await?;
-    Ok(row.map_or(TimeDelta::zero(), |row| TimeDelta::milliseconds(row.milliseconds)))
+    Ok(row.map_or(TimeDelta::zero(), |row| {
+        TimeDelta::milliseconds(row.milliseconds)
+    }))
 }
 
 /// Takes back the charge of an attempt whose password was never looked at.
@@ -99,7 +105,11 @@ async fn find_wait(connection: &mut PgConnection, bucket: Bucket<'_>, now_overri
 /// # Errors
 ///
 /// If the database fails.
-pub async fn refund(connection: &mut PgConnection, bucket: Bucket<'_>, policy: LockoutPolicy) -> Result<()> {
+pub async fn refund(
+    connection: &mut PgConnection,
+    bucket: Bucket<'_>,
+    policy: LockoutPolicy,
+) -> Result<()> {
     sqlx::query(
         "update login_throttle set charged = charged - 1, \
          blocked_until = case when charged - 1 < $3 then '-infinity' else blocked_until end \
@@ -153,7 +163,11 @@ pub async fn clear_all(
 /// # Errors
 ///
 /// If the database fails.
-pub async fn sweep(connection: &mut PgConnection, now_override: Option<DateTime<Utc>>, limit: i64) -> Result<u64> {
+pub async fn sweep(
+    connection: &mut PgConnection,
+    now_override: Option<DateTime<Utc>>,
+    limit: i64,
+) -> Result<u64> {
     let swept = sqlx::query(
         "delete from login_throttle where (key, bucket) in (select key, bucket from login_throttle \
          where updated_at + $2 * charged <= coalesce($1, clock_timestamp()) \

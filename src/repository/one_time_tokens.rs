@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::{
-    domain::{id::UserId, token::{OneTimeToken, Purpose}},
+    domain::{
+        id::UserId,
+        token::{OneTimeToken, Purpose},
+    },
     error::Result,
 };
 
@@ -40,12 +43,18 @@ pub async fn replace(
 /// # Errors
 ///
 /// If the database fails.
-pub async fn find_issued_at(connection: &mut PgConnection, user_id: UserId, purpose: Purpose) -> Result<Option<DateTime<Utc>>> {
-    let issued = sqlx::query_scalar("select created_at from one_time_tokens where user_id = $1 and purpose = $2")
-        .bind(user_id)
-        .bind(purpose.as_str())
-        .fetch_optional(connection)
-        .await?;
+pub async fn find_issued_at(
+    connection: &mut PgConnection,
+    user_id: UserId,
+    purpose: Purpose,
+) -> Result<Option<DateTime<Utc>>> {
+    let issued = sqlx::query_scalar(
+        "select created_at from one_time_tokens where user_id = $1 and purpose = $2",
+    )
+    .bind(user_id)
+    .bind(purpose.as_str())
+    .fetch_optional(connection)
+    .await?;
     Ok(issued)
 }
 
@@ -82,7 +91,11 @@ pub async fn consume(
 /// # Errors
 ///
 /// If the database fails.
-pub async fn discard(connection: &mut PgConnection, user_id: UserId, purpose: Purpose) -> Result<()> {
+pub async fn discard(
+    connection: &mut PgConnection,
+    user_id: UserId,
+    purpose: Purpose,
+) -> Result<()> {
     sqlx::query("delete from one_time_tokens where user_id = $1 and purpose = $2")
         .bind(user_id)
         .bind(purpose.as_str())

@@ -69,7 +69,11 @@ pub async fn insert(connection: &mut PgConnection, session: &NewSession<'_>) -> 
 /// # Errors
 ///
 /// If the database fails.
-pub async fn find_live(connection: &mut PgConnection, id: SessionId, now: DateTime<Utc>) -> Result<Option<LiveSession>> {
+pub async fn find_live(
+    connection: &mut PgConnection,
+    id: SessionId,
+    now: DateTime<Utc>,
+) -> Result<Option<LiveSession>> {
     #[derive(FromRow)]
     struct Row {
         user_id: UserId,

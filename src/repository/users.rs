@@ -120,7 +120,11 @@ pub async fn claim_first(connection: &mut PgConnection, now: DateTime<Utc>) -> R
 ///
 /// Held by `users_email_key` and `users_nickname_key`. A taken nickname leaves the transaction
 /// usable, so that another one can be tried.
-pub async fn insert(connection: &mut PgConnection, user: &User, password_hash: &PasswordHash) -> Result<bool> {
+pub async fn insert(
+    connection: &mut PgConnection,
+    user: &User,
+    password_hash: &PasswordHash,
+) -> Result<bool> {
     let inserted = sqlx::query(
         "insert into users (id, nickname, email, email_verified_at, password_hash, first_name, \
          last_name, bio, profile_picture_url, linkedin_profile_url, github_profile_url, role, \
@@ -169,8 +173,18 @@ pub async fn update(connection: &mut PgConnection, user: &User) -> Result<bool> 
     .bind(user.profile.first_name.as_ref().map(PersonName::as_str))
     .bind(user.profile.last_name.as_ref().map(PersonName::as_str))
     .bind(user.profile.bio.as_ref().map(Bio::as_str))
-    .bind(user.profile.profile_picture_url.as_ref().map(WebUrl::as_str))
-    .bind(user.profile.linkedin_profile_url.as_ref().map(WebUrl::as_str))
+    .bind(
+        user.profile
+            .profile_picture_url
+            .as_ref()
+            .map(WebUrl::as_str),
+    )
+    .bind(
+        user.profile
+            .linkedin_profile_url
+            .as_ref()
+            .map(WebUrl::as_str),
+    )
     .bind(user.profile.github_profile_url.as_ref().map(WebUrl::as_str))
     .bind(user.role.as_str())
     .bind(user.locked_at)
@@ -186,10 +200,11 @@ pub async fn update(connection: &mut PgConnection, user: &User) -> Result<bool> 
 ///
 /// If the database fails.
 pub async fn find(connection: &mut PgConnection, id: UserId) -> Result<Option<User>> {
-    let row: Option<UserRow> = sqlx::query_as(concat!("select ", columns!(), " from users where id = $1"))
-        .bind(id)
-        .fetch_optional(connection)
-        .await?;
+    let row: Option<UserRow> =
+        sqlx::query_as(concat!("select ", columns!(), " from users where id = $1"))
+            .bind(id)
+            .fetch_optional(connection)
+            .await?;
     row.map(User::try_from).transpose()
 }
 
@@ -203,10 +218,14 @@ pub async fn find(connection: &mut PgConnection, id: UserId) -> Result<Option<Us
 ///
 /// Whoever wants to change or delete him waits.
 pub async fn find_for_update(connection: &mut PgConnection, id: UserId) -> Result<Option<User>> {
-    let row: Option<UserRow> = sqlx::query_as(concat!("select ", columns!(), " from users where id = $1 for update"))
-        .bind(id)
-        .fetch_optional(connection)
-        .await?;
+    let row: Option<UserRow> = sqlx::query_as(concat!(
+        "select ",
+        columns!(),
+        " from users where id = $1 for update"
+    ))
+    .bind(id)
+    .fetch_optional(connection)
+    .await?;
     row.map(User::try_from).transpose()
 }
 
@@ -215,11 +234,18 @@ pub async fn find_for_update(connection: &mut PgConnection, id: UserId) -> Resul
 /// # Errors
 ///
 /// If the database fails.
-pub async fn find_by_email(connection: &mut PgConnection, normalized: &str) -> Result<Option<User>> {
-    let row: Option<UserRow> = sqlx::query_as(concat!("select ", columns!(), " from users where lower(email) = $1"))
-        .bind(normalized)
-        .fetch_optional(connection)
-        .await?;
+pub async fn find_by_email(
+    connection: &mut PgConnection,
+    normalized: &str,
+) -> Result<Option<User>> {
+    let row: Option<UserRow> = sqlx::query_as(concat!(
+        "select ",
+        columns!(),
+        " from users where lower(email) = $1"
+    ))
+    .bind(normalized)
+    .fetch_optional(connection)
+    .await?;
     row.map(User::try_from).transpose()
 }
 
@@ -228,11 +254,15 @@ pub async fn find_by_email(connection: &mut PgConnection, normalized: &str) -> R
 /// # Errors
 ///
 /// If the database fails.
-pub async fn find_role_for_share(connection: &mut PgConnection, id: UserId) -> Result<Option<Role>> {
-    let name: Option<String> = sqlx::query_scalar("select role from users where id = $1 and locked_at is null for share")
-        .bind(id)
-        .fetch_optional(connection)
-        .await?;
+pub async fn find_role_for_share(
+    connection: &mut PgConnection,
+    id: UserId,
+) -> Result<Option<Role>> {
+    let name: Option<String> =
+        sqlx::query_scalar("select role from users where id = $1 and locked_at is null for share")
+            .bind(id)
+            .fetch_optional(connection)
+            .await?;
     name.as_deref().map(role).transpose()
 }
 
@@ -241,7 +271,10 @@ pub async fn find_role_for_share(connection: &mut PgConnection, id: UserId) -> R
 /// # Errors
 ///
 /// If the database fails.
-pub async fn find_credentials(connection: &mut PgConnection, normalized: &str) -> Result<Option<Credentials>> {
+pub async fn find_credentials(
+    connection: &mut PgConnection,
+    normalized: &str,
+) -> Result<Option<Credentials>> {
     #[derive(FromRow)]
     struct Row {
         id: UserId,
@@ -300,7 +333,11 @@ pub async fn record_login(
 /// # Errors
 ///
 /// If the database fails.
-pub async fn verify_email(connection: &mut PgConnection, id: UserId, now: DateTime<Utc>) -> Result<bool> {
+pub async fn verify_email(
+    connection: &mut PgConnection,
+    id: UserId,
+    now: DateTime<Utc>,
+) -> Result<bool> {
     let updated = sqlx::query(
         "update users set email_verified_at = coalesce(email_verified_at, $2), updated_at = $2, \
          role = case role when 'ANONYMOUS' then 'AUTHENTICATED' else role end where id = $1",

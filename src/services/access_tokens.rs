@@ -223,7 +223,10 @@ pub async fn listen(pool: PgPool, cache: Arc<SessionCache>, stop: CancellationTo
         if let Some(result) = ended {
             if !was_lost {
                 let error = result.err().map(|error| error.to_string());
-                tracing::warn!(error, "not hearing of changed sessions: each request reads its session from the database");
+                tracing::warn!(
+                    error,
+                    "not hearing of changed sessions: each request reads its session from the database"
+                );
             }
             was_lost = true;
             stop.run_until_cancelled(tokio::time::sleep(RETRY)).await;

@@ -17,6 +17,7 @@ use super::{
     Ctx,
     access_tokens::{AccessToken, AccessTokens},
     mail::{Mails, UserMail},
+    queue::Queue,
     rate_limits::{Limited, RateLimits},
 };
 use crate::{
@@ -33,10 +34,9 @@ use crate::{
         keys::PurposeKey,
         password_hasher::{PasswordHasher, Verdict},
         random::Random,
-        wake_up::WakeUp,
     },
     repository::{
-        jobs::{self, JobKind, NewJob},
+        jobs::{JobKind, NewJob},
         login_throttle::{self, Bucket},
         notices::{self, Notice},
         one_time_tokens,
@@ -93,7 +93,7 @@ pub struct Login {
     hasher: Arc<PasswordHasher>,
     access_tokens: Arc<AccessTokens>,
     mails: Arc<Mails>,
-    wake_up: WakeUp,
+    queue: Queue,
     limits: Arc<RateLimits>,
     options: Options,
 }
@@ -128,7 +128,7 @@ impl Login {
         hasher: Arc<PasswordHasher>,
         access_tokens: Arc<AccessTokens>,
         mails: Arc<Mails>,
-        wake_up: WakeUp,
+        queue: Queue,
         limits: Arc<RateLimits>,
         options: Options,
     ) -> Self {
@@ -139,7 +139,7 @@ impl Login {
             hasher,
             access_tokens,
             mails,
-            wake_up,
+            queue,
             limits,
             options,
         }
@@ -155,13 +155,19 @@ impl Login {
     /// # Concurrency
     ///
     /// Of any number of attempts at once no more passwords are looked at than the lockout allows.
-    pub async fn log_in(&self, ctx: &Ctx, username: &str, typed: &TypedPassword) -> Result<LoggedIn> {
+    pub async fn log_in(
+        &self,
+        ctx: &Ctx,
+        username: &str,
+        typed: &TypedPassword,
+    ) -> Result<LoggedIn> {
         self.limits.check(ctx, Limited::Login)?;
         let attempt = self.attempt(ctx, username, typed);
         let charge = {
             let mut connection = self.pool.acquire().await?;
             let now = self.clock.database_override();
-            login_throttle::charge(&mut connection, attempt.bucket(), self.options.lockout, now).await?
+            login_throttle::charge(&mut connection, attempt.bucket(), self.options.lockout, now)
+                .await?
         };
         let reached_limit = match charge {
             Charge::Admitted { reached_limit } => reached_limit,
@@ -183,7 +189,8 @@ impl Login {
             // The password wasn't looked at, so nothing was tried.
             Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => {
                 let mut connection = self.pool.acquire().await?;
-                login_throttle::refund(&mut connection, attempt.bucket(), self.options.lockout).await?;
+                login_throttle::refund(&mut connection, attempt.bucket(), self.options.lockout)
+                    .await?;
                 Err(error)
             }
             answer => answer,
@@ -193,7 +200,11 @@ impl Login {
     fn attempt<'a>(&self, ctx: &Ctx, username: &str, typed: &'a TypedPassword) -> Attempt<'a> {
         let identifier = normalize_identifier(username);
         let key = self.key(&identifier);
-        let device = ctx.client.device_token.as_deref().and_then(|token| self.read_device_token(token, &key));
+        let device = ctx
+            .client
+            .device_token
+            .as_deref()
+            .and_then(|token| self.read_device_token(token, &key));
         Attempt {
             typed,
             identifier,
@@ -207,7 +218,9 @@ impl Login {
             let mut connection = self.pool.acquire().await?;
             users::find_credentials(&mut connection, &attempt.identifier).await?
         };
-        let hash = credentials.as_ref().map(|credentials| &credentials.password_hash);
+        let hash = credentials
+            .as_ref()
+            .map(|credentials| &credentials.password_hash);
         let verdict = self.hasher.verify(attempt.typed, hash).await?;
         let (Some(credentials), Verdict::Right { renewed }) = (credentials, verdict) else {
             return Err(Error::Unauthenticated(ErrorCode::InvalidCredentials));
@@ -224,7 +237,8 @@ impl Login {
             });
         }
         let (user_id, hash) = (credentials.user_id, &credentials.password_hash);
-        self.open_session(ctx, attempt, user_id, hash, renewed.as_ref()).await
+        self.open_session(ctx, attempt, user_id, hash, renewed.as_ref())
+            .await
     }
 
     async fn open_session(
@@ -252,7 +266,9 @@ impl Login {
         transaction.commit().await?;
         outcome("success");
         tracing::info!(%user_id, session_id = %session.id, "logged in");
-        let access_token = self.access_tokens.issue(user_id, session.id, role, ctx.now, session.expires_at)?;
+        let access_token =
+            self.access_tokens
+                .issue(user_id, session.id, role, ctx.now, session.expires_at)?;
         Ok(LoggedIn {
             user_id,
             access_token,
@@ -273,8 +289,10 @@ impl Login {
         })
         .context("can't write a job")?;
         let mut connection = self.pool.acquire().await?;
-        jobs::enqueue(&mut connection, &NewJob::new(NOTIFY_LOCKOUT, payload), None).await?;
-        self.wake_up.jobs();
+        self.queue
+            .enqueue(&mut connection, &NewJob::new(NOTIFY_LOCKOUT, payload))
+            .await?;
+        self.queue.wake();
         Ok(())
     }
 
@@ -283,23 +301,44 @@ impl Login {
     /// # Errors
     ///
     /// If the database fails, or the job is not one of ours.
-    pub async fn notify_lockout(&self, payload: &serde_json::Value, now: DateTime<Utc>) -> Result<()> {
-        let Lockout { identifier } = Deserialize::deserialize(payload).context("can't read a job")?;
+    pub async fn notify_lockout(
+        &self,
+        payload: &serde_json::Value,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let Lockout { identifier } =
+            Deserialize::deserialize(payload).context("can't read a job")?;
         let mut transaction = self.pool.begin().await?;
         let Some(user) = users::find_by_email(&mut transaction, &identifier).await? else {
             return Ok(());
         };
         if user.email_verified_at.is_none()
-            || !notices::claim(&mut transaction, user.id, Notice::AccountLocked, now, NOTICE_WAIT).await?
+            || !notices::claim(
+                &mut transaction,
+                user.id,
+                Notice::AccountLocked,
+                now,
+                NOTICE_WAIT,
+            )
+            .await?
         {
             return Ok(());
         }
         let token = OneTimeToken::generate(&*self.random);
-        one_time_tokens::replace(&mut transaction, user.id, Purpose::AccountUnlock, &token, now).await?;
+        one_time_tokens::replace(
+            &mut transaction,
+            user.id,
+            Purpose::AccountUnlock,
+            &token,
+            now,
+        )
+        .await?;
         let mail = UserMail::LockedAfterFailedLogins(&token);
-        self.mails.enqueue(&mut transaction, user.id, mail, now).await?;
+        self.mails
+            .enqueue(&mut transaction, user.id, mail, now)
+            .await?;
         transaction.commit().await?;
-        self.wake_up.jobs();
+        self.queue.wake();
         Ok(())
     }
 
@@ -309,14 +348,28 @@ impl Login {
     /// # Errors
     ///
     /// [`ErrorCode::InvalidUnlockToken`] when it is unknown, used, replaced or expired.
-    pub async fn unlock(&self, ctx: &Ctx, user_id: UserId, token: &OneTimeToken) -> Result<SecretString> {
+    pub async fn unlock(
+        &self,
+        ctx: &Ctx,
+        user_id: UserId,
+        token: &OneTimeToken,
+    ) -> Result<SecretString> {
         let refused = || Error::InvalidToken(ErrorCode::InvalidUnlockToken);
         let mut transaction = self.pool.begin().await?;
-        let good = one_time_tokens::consume(&mut transaction, user_id, Purpose::AccountUnlock, token, ctx.now).await?;
+        let good = one_time_tokens::consume(
+            &mut transaction,
+            user_id,
+            Purpose::AccountUnlock,
+            token,
+            ctx.now,
+        )
+        .await?;
         if !good {
             return Err(refused());
         }
-        let user = users::find(&mut transaction, user_id).await?.ok_or_else(refused)?;
+        let user = users::find(&mut transaction, user_id)
+            .await?
+            .ok_or_else(refused)?;
         let key = self.key(&user.email.normalized());
         login_throttle::clear_all(&mut transaction, &key, None).await?;
         transaction.commit().await?;
@@ -343,14 +396,19 @@ impl Login {
     fn device_token(&self, device: Option<[u8; DEVICE_ID]>, key: &[u8; 32]) -> SecretString {
         let id = device.unwrap_or_else(|| self.random.bytes());
         let signature = self.options.device_key.tag(&[&id, key]);
-        BASE64_URL_SAFE_NO_PAD.encode([id.as_slice(), &signature].concat()).into()
+        BASE64_URL_SAFE_NO_PAD
+            .encode([id.as_slice(), &signature].concat())
+            .into()
     }
 
     /// The device that a token names, if we signed it for this account.
     fn read_device_token(&self, token: &str, key: &[u8; 32]) -> Option<[u8; DEVICE_ID]> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
         let (id, signature) = bytes.split_first_chunk()?;
-        self.options.device_key.verify(&[id, key], signature).then_some(*id)
+        self.options
+            .device_key
+            .verify(&[id, key], signature)
+            .then_some(*id)
     }
 }
 

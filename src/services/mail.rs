@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::queue::Queue;
 use crate::{
     domain::{
         id::UserId,
@@ -23,7 +24,7 @@ use crate::{
         sealer::Sealer,
     },
     repository::{
-        jobs::{self, JobKind, NewJob, SealedSecret},
+        jobs::{JobKind, NewJob, SealedSecret},
         one_time_tokens, users,
     },
 };
@@ -97,6 +98,7 @@ pub enum Delivery {
 pub struct Mails {
     pool: PgPool,
     random: Arc<dyn Random>,
+    queue: Queue,
     catalog: Catalog,
     mailer: Arc<dyn Mailer>,
     sealer: Sealer,
@@ -109,6 +111,7 @@ impl Mails {
     pub fn new(
         pool: PgPool,
         random: Arc<dyn Random>,
+        queue: Queue,
         catalog: Catalog,
         mailer: Arc<dyn Mailer>,
         sealer: Sealer,
@@ -118,6 +121,7 @@ impl Mails {
         Self {
             pool,
             random,
+            queue,
             catalog,
             mailer,
             sealer,
@@ -158,8 +162,7 @@ impl Mails {
             secret,
             ..NewJob::new(SEND_MAIL, payload)
         };
-        jobs::enqueue(connection, &job, None).await?;
-        Ok(())
+        self.queue.enqueue(connection, &job).await
     }
 
     /// Sends an enqueued mail.
@@ -180,7 +183,10 @@ impl Mails {
         let envelope: Envelope =
             Deserialize::deserialize(payload).context("can't read a mail's envelope")?;
         let secret = sealed_secret
-            .map(|sealed| self.sealer.open(envelope.message_id.as_str().as_bytes(), sealed))
+            .map(|sealed| {
+                self.sealer
+                    .open(envelope.message_id.as_str().as_bytes(), sealed)
+            })
             .transpose();
         let Ok(secret) = secret else {
             return Ok(Delivery::Permanent(
@@ -193,7 +199,7 @@ impl Mails {
         let values = self.values(&envelope, &user, token.as_ref())?;
         let rendered = self
             .catalog
-            .render(envelope.mail, "", &values)
+            .render(envelope.mail, None, &values)
             .map_err(|error| Error::Internal(anyhow!(error)))?;
         let message = Message {
             message_id: envelope.message_id,
@@ -235,7 +241,8 @@ impl Mails {
                 let text = String::from_utf8(secret.expose_secret().to_vec())
                     .map_err(|_| anyhow!("a sealed token is not text"))?;
                 let token = OneTimeToken::presented(text);
-                if !one_time_tokens::is_live(&mut connection, user_id, purpose, &token, now).await? {
+                if !one_time_tokens::is_live(&mut connection, user_id, purpose, &token, now).await?
+                {
                     return Ok(None);
                 }
                 Some(token)
@@ -255,7 +262,9 @@ impl Mails {
         let values = Values::new().text("name", greeting_name(first_name, user.nickname.as_str()));
         let link = |path: &str| -> Result<Link> {
             let token = token.context("the mail needs a link and has no token")?;
-            Ok(self.site.link(&[path, &user.id.to_string(), token.expose()]))
+            Ok(self
+                .site
+                .link(&[path, &user.id.to_string(), token.expose()]))
         };
         Ok(match envelope.mail {
             Mail::EmailVerification => {

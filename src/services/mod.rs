@@ -12,6 +12,7 @@ pub mod login;
 pub mod mail;
 pub mod maintenance;
 pub mod nicknames;
+pub mod queue;
 pub mod rate_limits;
 pub mod registration;
 pub mod session_cache;

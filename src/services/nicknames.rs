@@ -48,7 +48,11 @@ mod tests {
         for words in [ADJECTIVES, NOUNS] {
             let distinct: BTreeSet<_> = words.iter().collect();
             assert_eq!(distinct.len(), words.len());
-            assert!(words.iter().all(|word| word.bytes().all(|b| b.is_ascii_lowercase())));
+            assert!(
+                words
+                    .iter()
+                    .all(|word| word.bytes().all(|b| b.is_ascii_lowercase()))
+            );
         }
         assert!(ADJECTIVES.len() * NOUNS.len() * NUMBERS as usize >= 40_000_000);
         let longest = |words: &[&str]| words.iter().map(|word| word.len()).max().unwrap();
@@ -58,8 +62,13 @@ mod tests {
     #[test]
     fn generated_nicknames_are_ones_that_a_user_could_choose() {
         let nicknames = Nicknames::new(Arc::new(SeededRandom::new(7)));
-        let made: BTreeSet<_> = (0..1000).map(|_| nicknames.generate().as_str().to_owned()).collect();
+        let made: BTreeSet<_> = (0..1000)
+            .map(|_| nicknames.generate().as_str().to_owned())
+            .collect();
         assert!(made.len() > 990);
-        assert!(made.iter().all(|nickname| Nickname::parse(nickname).is_ok()));
+        assert!(
+            made.iter()
+                .all(|nickname| Nickname::parse(nickname).is_ok())
+        );
     }
 }

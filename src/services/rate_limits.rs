@@ -72,7 +72,8 @@ impl RateLimits {
             limiter.retain_recent();
         }
         limiter.check_key(&network(address)).map_err(|until| {
-            metrics::counter!("rate_limited_total", "what" => format!("{what:?}").to_lowercase()).increment(1);
+            metrics::counter!("rate_limited_total", "what" => format!("{what:?}").to_lowercase())
+                .increment(1);
             Error::RateLimited {
                 retry_after: until.wait_time_from(DefaultClock::default().now()),
             }
@@ -127,14 +128,22 @@ mod tests {
         let Err(Error::RateLimited { retry_after }) = check("192.0.2.1") else {
             panic!("not limited");
         };
-        assert!(retry_after > Duration::from_secs(1700) && retry_after <= Duration::from_secs(1800));
+        assert!(
+            retry_after > Duration::from_secs(1700) && retry_after <= Duration::from_secs(1800)
+        );
         assert!(check("192.0.2.2").is_ok());
         assert!(limits.check(&from("192.0.2.1"), Limited::Register).is_ok());
     }
 
     #[test]
     fn the_addresses_of_one_ipv6_network_count_as_one() {
-        assert_eq!(network("2001:db8::1".parse().unwrap()), network("2001:db8::ffff:2".parse().unwrap()));
-        assert_ne!(network("2001:db8::1".parse().unwrap()), network("2001:db8:0:1::1".parse().unwrap()));
+        assert_eq!(
+            network("2001:db8::1".parse().unwrap()),
+            network("2001:db8::ffff:2".parse().unwrap())
+        );
+        assert_ne!(
+            network("2001:db8::1".parse().unwrap()),
+            network("2001:db8:0:1::1".parse().unwrap())
+        );
     }
 }

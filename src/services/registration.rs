@@ -13,6 +13,7 @@ use super::{
     Ctx,
     mail::{Mails, UserMail},
     nicknames::Nicknames,
+    queue::Queue,
     rate_limits::{Limited, RateLimits},
 };
 use crate::{
@@ -29,7 +30,7 @@ use crate::{
         user::User,
     },
     error::{Error, ErrorCode, FieldError, Result},
-    infra::{password_hasher::PasswordHasher, random::Random, wake_up::WakeUp},
+    infra::{password_hasher::PasswordHasher, random::Random},
     repository::{
         notices::{self, Notice},
         one_time_tokens, users,
@@ -80,7 +81,7 @@ pub struct Registration {
     hasher: Arc<PasswordHasher>,
     nicknames: Nicknames,
     mails: Arc<Mails>,
-    wake_up: WakeUp,
+    queue: Queue,
     limits: Arc<RateLimits>,
     policy: RegistrationPolicy,
     /// Whether the place of the first user is known to be taken, for good.
@@ -94,7 +95,7 @@ impl Registration {
         random: Arc<dyn Random>,
         hasher: Arc<PasswordHasher>,
         mails: Arc<Mails>,
-        wake_up: WakeUp,
+        queue: Queue,
         limits: Arc<RateLimits>,
         policy: RegistrationPolicy,
     ) -> Self {
@@ -104,7 +105,7 @@ impl Registration {
             random,
             hasher,
             mails,
-            wake_up,
+            queue,
             limits,
             policy,
             first_user_exists: AtomicBool::new(false),
@@ -139,9 +140,13 @@ impl Registration {
             true if self.policy.first_user_is_admin => Role::Admin,
             _ => Role::Anonymous,
         };
-        let made = self.insert_unverified(&mut transaction, ctx, account, role, &hash).await;
+        let made = self
+            .insert_unverified(&mut transaction, ctx, account, role, &hash)
+            .await;
         let user = match made {
-            Err(Error::Conflict(ErrorCode::EmailAlreadyExists)) if self.policy.hide_account_existence => {
+            Err(Error::Conflict(ErrorCode::EmailAlreadyExists))
+                if self.policy.hide_account_existence =>
+            {
                 transaction.rollback().await?;
                 self.tell_owner(ctx, &email).await?;
                 return Ok(Registered::Undisclosed);
@@ -177,7 +182,9 @@ impl Registration {
                 _ => return Err(Error::Forbidden(ErrorCode::OperationNotPermitted)),
             }
         }
-        let user = self.insert_unverified(&mut transaction, ctx, account, role, &hash).await?;
+        let user = self
+            .insert_unverified(&mut transaction, ctx, account, role, &hash)
+            .await?;
         transaction.commit().await?;
         self.made(&user);
         Ok(user)
@@ -239,9 +246,18 @@ impl Registration {
         let user = self.user(ctx, account, role);
         let user = self.insert(connection, user, hash).await?;
         let token = OneTimeToken::generate(&*self.random);
-        one_time_tokens::replace(connection, user.id, Purpose::EmailVerification, &token, ctx.now).await?;
+        one_time_tokens::replace(
+            connection,
+            user.id,
+            Purpose::EmailVerification,
+            &token,
+            ctx.now,
+        )
+        .await?;
         let mail = UserMail::EmailVerification(&token);
-        self.mails.enqueue(connection, user.id, mail, ctx.now).await?;
+        self.mails
+            .enqueue(connection, user.id, mail, ctx.now)
+            .await?;
         Ok(user)
     }
 
@@ -250,7 +266,9 @@ impl Registration {
         let chosen = account.nickname.is_some();
         let user = User {
             id: UserId(self.random.uuid_v7(ctx.now)),
-            nickname: account.nickname.unwrap_or_else(|| self.nicknames.generate()),
+            nickname: account
+                .nickname
+                .unwrap_or_else(|| self.nicknames.generate()),
             email: account.email,
             email_verified_at: None,
             profile: account.profile,
@@ -280,7 +298,9 @@ impl Registration {
             }
             user.nickname = self.nicknames.generate();
         }
-        Err(Error::Internal(anyhow!("{NICKNAME_TRIES} generated nicknames were all taken")))
+        Err(Error::Internal(anyhow!(
+            "{NICKNAME_TRIES} generated nicknames were all taken"
+        )))
     }
 
     async fn claim_first(&self, connection: &mut PgConnection, ctx: &Ctx) -> Result<bool> {
@@ -298,17 +318,26 @@ impl Registration {
     async fn tell_owner(&self, ctx: &Ctx, email: &str) -> Result<()> {
         let mut transaction = self.pool.begin().await?;
         if let Some(user) = users::find_by_email(&mut transaction, email).await?
-            && notices::claim(&mut transaction, user.id, Notice::AccountExists, ctx.now, NOTICE_WAIT).await?
+            && notices::claim(
+                &mut transaction,
+                user.id,
+                Notice::AccountExists,
+                ctx.now,
+                NOTICE_WAIT,
+            )
+            .await?
         {
-            self.mails.enqueue(&mut transaction, user.id, UserMail::AccountExists, ctx.now).await?;
+            self.mails
+                .enqueue(&mut transaction, user.id, UserMail::AccountExists, ctx.now)
+                .await?;
         }
         transaction.commit().await?;
-        self.wake_up.jobs();
+        self.queue.wake();
         Ok(())
     }
 
     fn made(&self, user: &User) {
-        self.wake_up.jobs();
+        self.queue.wake();
         metrics::counter!("users_created_total").increment(1);
         tracing::info!(user_id = %user.id, role = %user.role, "account made");
     }
@@ -318,7 +347,9 @@ fn check_grant(actor: Actor, role: Role) -> Result<()> {
     match actor {
         Actor::System | Actor::Operator => Ok(()),
         Actor::User { role: own, .. } if own.may_grant(role) => Ok(()),
-        Actor::User { .. } | Actor::Nobody => Err(Error::Forbidden(ErrorCode::OperationNotPermitted)),
+        Actor::User { .. } | Actor::Nobody => {
+            Err(Error::Forbidden(ErrorCode::OperationNotPermitted))
+        }
     }
 }
 

@@ -66,7 +66,9 @@ impl SessionCache {
             return;
         }
         if state.sessions.len() >= CAPACITY {
-            state.sessions.retain(|_, (_, looked_up)| looked_up.elapsed() < LIFETIME);
+            state
+                .sessions
+                .retain(|_, (_, looked_up)| looked_up.elapsed() < LIFETIME);
             if state.sessions.len() >= CAPACITY {
                 state.sessions.clear();
             }
@@ -78,7 +80,9 @@ impl SessionCache {
     pub fn forget(&self, user_id: UserId) {
         let mut state = self.state();
         state.epoch += 1;
-        state.sessions.retain(|_, (session, _)| session.user_id != user_id);
+        state
+            .sessions
+            .retain(|_, (session, _)| session.user_id != user_id);
     }
 
     /// Notes whether notifications arrive. Whatever was missed meanwhile is forgotten.

@@ -9,6 +9,7 @@ use super::{
     Ctx,
     login::Login,
     mail::{Mails, UserMail},
+    queue::Queue,
     session_cache::SessionCache,
 };
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
         user::User,
     },
     error::{Error, ErrorCode, Result},
-    infra::{random::Random, wake_up::WakeUp},
+    infra::random::Random,
     repository::{one_time_tokens, sessions, users},
 };
 
@@ -49,7 +50,7 @@ pub struct Users {
     cache: Arc<SessionCache>,
     login: Arc<Login>,
     mails: Arc<Mails>,
-    wake_up: WakeUp,
+    queue: Queue,
 }
 
 impl Users {
@@ -60,7 +61,7 @@ impl Users {
         cache: Arc<SessionCache>,
         login: Arc<Login>,
         mails: Arc<Mails>,
-        wake_up: WakeUp,
+        queue: Queue,
     ) -> Self {
         Self {
             pool,
@@ -68,7 +69,7 @@ impl Users {
             cache,
             login,
             mails,
-            wake_up,
+            queue,
         }
     }
 
@@ -93,7 +94,9 @@ impl Users {
     pub async fn read(&self, ctx: &Ctx, id: UserId) -> Result<User> {
         ctx.require(Permission::ReadUser)?;
         let mut connection = self.pool.acquire().await?;
-        users::find(&mut connection, id).await?.ok_or(Error::NotFound(ErrorCode::UserNotFound))
+        users::find(&mut connection, id)
+            .await?
+            .ok_or(Error::NotFound(ErrorCode::UserNotFound))
     }
 
     /// Changes a user. A new address must be verified again, and a new role ends his sessions.
@@ -105,7 +108,10 @@ impl Users {
     pub async fn edit(&self, ctx: &Ctx, id: UserId, patch: UserPatch) -> Result<User> {
         ctx.require(Permission::EditUser)?;
         let mut transaction = self.pool.begin().await?;
-        let Subject { mut user, actor_role } = subject(&mut transaction, ctx, id, Permission::EditUser).await?;
+        let Subject {
+            mut user,
+            actor_role,
+        } = subject(&mut transaction, ctx, id, Permission::EditUser).await?;
         let before = user.clone();
         if let Some(role) = patch.role.filter(|role| *role != user.role) {
             if !actor_role.may_grant(role) {
@@ -119,7 +125,10 @@ impl Users {
             user.nickname = nickname;
         }
         patch.profile.apply(&mut user.profile);
-        let new_address = patch.email.as_ref().is_some_and(|email| email.normalized() != user.email.normalized());
+        let new_address = patch
+            .email
+            .as_ref()
+            .is_some_and(|email| email.normalized() != user.email.normalized());
         if let Some(email) = patch.email {
             user.email = email;
         }
@@ -130,19 +139,37 @@ impl Users {
             return Ok(user);
         }
         user.updated_at = ctx.now;
-        users::update(&mut transaction, &user).await.map_err(|error| match error {
-            Error::Conflict(ErrorCode::EmailAlreadyExists) => Error::Conflict(ErrorCode::EmailTaken),
-            error => error,
-        })?;
+        users::update(&mut transaction, &user)
+            .await
+            .map_err(|error| match error {
+                Error::Conflict(ErrorCode::EmailAlreadyExists) => {
+                    Error::Conflict(ErrorCode::EmailTaken)
+                }
+                error => error,
+            })?;
         if new_address {
             let token = OneTimeToken::generate(&*self.random);
             one_time_tokens::discard(&mut transaction, id, Purpose::AccountUnlock).await?;
-            one_time_tokens::replace(&mut transaction, id, Purpose::EmailVerification, &token, ctx.now).await?;
-            self.mails.enqueue(&mut transaction, id, UserMail::EmailVerification(&token), ctx.now).await?;
+            one_time_tokens::replace(
+                &mut transaction,
+                id,
+                Purpose::EmailVerification,
+                &token,
+                ctx.now,
+            )
+            .await?;
+            self.mails
+                .enqueue(
+                    &mut transaction,
+                    id,
+                    UserMail::EmailVerification(&token),
+                    ctx.now,
+                )
+                .await?;
         }
         transaction.commit().await?;
         self.cache.forget(id);
-        self.wake_up.jobs();
+        self.queue.wake();
         tracing::info!(user_id = %id, role = %user.role, actor = ?ctx.actor, "user changed");
         Ok(user)
     }
@@ -156,7 +183,8 @@ impl Users {
     pub async fn delete(&self, ctx: &Ctx, id: UserId) -> Result<()> {
         ctx.require(Permission::DeleteUser)?;
         let mut transaction = self.pool.begin().await?;
-        let Subject { user, .. } = subject(&mut transaction, ctx, id, Permission::DeleteUser).await?;
+        let Subject { user, .. } =
+            subject(&mut transaction, ctx, id, Permission::DeleteUser).await?;
         keep_an_admin(&mut transaction, &user).await?;
         sessions::end_all(&mut transaction, id).await?;
         users::delete(&mut transaction, id).await?;
@@ -175,7 +203,8 @@ impl Users {
     pub async fn lock(&self, ctx: &Ctx, id: UserId) -> Result<User> {
         ctx.require(Permission::LockUser)?;
         let mut transaction = self.pool.begin().await?;
-        let Subject { mut user, .. } = subject(&mut transaction, ctx, id, Permission::LockUser).await?;
+        let Subject { mut user, .. } =
+            subject(&mut transaction, ctx, id, Permission::LockUser).await?;
         if user.locked_at.is_some() {
             return Ok(user);
         }
@@ -184,10 +213,17 @@ impl Users {
         user.updated_at = ctx.now;
         users::update(&mut transaction, &user).await?;
         sessions::end_all(&mut transaction, id).await?;
-        self.mails.enqueue(&mut transaction, id, UserMail::LockedByAdministrator, ctx.now).await?;
+        self.mails
+            .enqueue(
+                &mut transaction,
+                id,
+                UserMail::LockedByAdministrator,
+                ctx.now,
+            )
+            .await?;
         transaction.commit().await?;
         self.cache.forget(id);
-        self.wake_up.jobs();
+        self.queue.wake();
         tracing::info!(user_id = %id, actor = ?ctx.actor, "user locked");
         Ok(user)
     }
@@ -200,18 +236,24 @@ impl Users {
     pub async fn unlock(&self, ctx: &Ctx, id: UserId) -> Result<User> {
         ctx.require(Permission::LockUser)?;
         let mut transaction = self.pool.begin().await?;
-        let Subject { mut user, .. } = subject(&mut transaction, ctx, id, Permission::LockUser).await?;
-        let was_locked_out = self.login.end_lockout(&mut transaction, &user.email).await?;
+        let Subject { mut user, .. } =
+            subject(&mut transaction, ctx, id, Permission::LockUser).await?;
+        let was_locked_out = self
+            .login
+            .end_lockout(&mut transaction, &user.email)
+            .await?;
         let was_locked = user.locked_at.take().is_some();
         if was_locked {
             user.updated_at = ctx.now;
             users::update(&mut transaction, &user).await?;
         }
         if was_locked || was_locked_out {
-            self.mails.enqueue(&mut transaction, id, UserMail::Unlocked, ctx.now).await?;
+            self.mails
+                .enqueue(&mut transaction, id, UserMail::Unlocked, ctx.now)
+                .await?;
         }
         transaction.commit().await?;
-        self.wake_up.jobs();
+        self.queue.wake();
         tracing::info!(user_id = %id, actor = ?ctx.actor, "user unlocked");
         Ok(user)
     }
@@ -229,10 +271,17 @@ struct Subject {
 ///
 /// Both rows are locked until the transaction ends, in the order of their ids, so that two who act on
 /// each other don't wait for each other.
-async fn subject(connection: &mut PgConnection, ctx: &Ctx, id: UserId, permission: Permission) -> Result<Subject> {
+async fn subject(
+    connection: &mut PgConnection,
+    ctx: &Ctx,
+    id: UserId,
+    permission: Permission,
+) -> Result<Subject> {
     let not_found = || Error::NotFound(ErrorCode::UserNotFound);
     let Actor::User { id: actor, .. } = ctx.actor else {
-        let user = users::find_for_update(connection, id).await?.ok_or_else(not_found)?;
+        let user = users::find_for_update(connection, id)
+            .await?
+            .ok_or_else(not_found)?;
         return Ok(Subject {
             user,
             actor_role: Role::Admin,

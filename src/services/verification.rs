@@ -10,6 +10,7 @@ use sqlx::PgPool;
 use super::{
     Ctx,
     mail::{Mails, UserMail},
+    queue::Queue,
     rate_limits::{Limited, RateLimits},
 };
 use crate::{
@@ -19,9 +20,9 @@ use crate::{
         token::{OneTimeToken, Purpose},
     },
     error::{Error, ErrorCode, Result},
-    infra::{keys::PurposeKey, random::Random, wake_up::WakeUp},
+    infra::{keys::PurposeKey, random::Random},
     repository::{
-        jobs::{self, JobKind, NewJob},
+        jobs::{JobKind, NewJob},
         one_time_tokens, users,
     },
 };
@@ -45,7 +46,7 @@ pub struct Verification {
     pool: PgPool,
     random: Arc<dyn Random>,
     mails: Arc<Mails>,
-    wake_up: WakeUp,
+    queue: Queue,
     limits: Arc<RateLimits>,
     dedupe_key: PurposeKey,
 }
@@ -56,7 +57,7 @@ impl Verification {
         pool: PgPool,
         random: Arc<dyn Random>,
         mails: Arc<Mails>,
-        wake_up: WakeUp,
+        queue: Queue,
         limits: Arc<RateLimits>,
         dedupe_key: PurposeKey,
     ) -> Self {
@@ -64,7 +65,7 @@ impl Verification {
             pool,
             random,
             mails,
-            wake_up,
+            queue,
             limits,
             dedupe_key,
         }
@@ -108,15 +109,19 @@ impl Verification {
     pub async fn resend(&self, ctx: &Ctx, email: &Email) -> Result<()> {
         self.limits.check(ctx, Limited::Resend)?;
         let email = email.normalized();
-        let key = u128::from_be_bytes(self.dedupe_key.tag(&[email.as_bytes()])[..16].try_into().context("a tag has 32 bytes")?);
+        let key = u128::from_be_bytes(
+            self.dedupe_key.tag(&[email.as_bytes()])[..16]
+                .try_into()
+                .context("a tag has 32 bytes")?,
+        );
         let payload = serde_json::to_value(Resend { email }).context("can't write a job")?;
         let job = NewJob {
             dedupe_key: Some(format!("{}:{key:032x}", RESEND_VERIFICATION.name)),
             ..NewJob::new(RESEND_VERIFICATION, payload)
         };
         let mut connection = self.pool.acquire().await?;
-        jobs::enqueue(&mut connection, &job, None).await?;
-        self.wake_up.jobs();
+        self.queue.enqueue(&mut connection, &job).await?;
+        self.queue.wake();
         Ok(())
     }
 
@@ -147,10 +152,15 @@ impl Verification {
         let token = OneTimeToken::generate(&*self.random);
         one_time_tokens::replace(&mut transaction, user.id, purpose, &token, now).await?;
         self.mails
-            .enqueue(&mut transaction, user.id, UserMail::EmailVerification(&token), now)
+            .enqueue(
+                &mut transaction,
+                user.id,
+                UserMail::EmailVerification(&token),
+                now,
+            )
             .await?;
         transaction.commit().await?;
-        self.wake_up.jobs();
+        self.queue.wake();
         Ok(())
     }
 }

@@ -2,8 +2,14 @@
 
 // `cfg(test)` tells clippy that the helpers are tests too, and may unwrap.
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod infra;
 #[cfg(test)]
+mod repository;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod worker;

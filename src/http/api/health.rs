@@ -10,7 +10,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     error::Error,
-    http::{error::Answer, mount, openapi::{Internal, Unavailable}, state::AppState},
+    http::{
+        error::Answer,
+        mount,
+        openapi::{Internal, Unavailable},
+        state::AppState,
+    },
     repository::pool,
 };
 

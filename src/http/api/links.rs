@@ -36,7 +36,12 @@ pub struct Link {
 impl Link {
     /// A link to JSON.
     #[must_use]
-    pub fn new(rel: &'static str, href: String, method: &'static str, action: &'static str) -> Self {
+    pub fn new(
+        rel: &'static str,
+        href: String,
+        method: &'static str,
+        action: &'static str,
+    ) -> Self {
         Self {
             rel,
             href,
@@ -70,7 +75,14 @@ pub fn of_user(state: &AppState, id: UserId) -> Vec<Link> {
 pub fn of_page(state: &AppState, path: &str, page: Page, total: u64) -> Vec<Link> {
     let limit = u64::from(page.limit);
     let skip = u64::from(page.skip);
-    let link = |rel, skip: u64| Link::new(rel, state.url(&format!("{path}?skip={skip}&limit={limit}")), "GET", "view");
+    let link = |rel, skip: u64| {
+        Link::new(
+            rel,
+            state.url(&format!("{path}?skip={skip}&limit={limit}")),
+            "GET",
+            "view",
+        )
+    };
     let last = total.saturating_sub(1) / limit * limit;
     let mut links = vec![link("self", skip), link("first", 0), link("last", last)];
     if skip + limit < total {

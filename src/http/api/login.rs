@@ -18,8 +18,8 @@ use crate::{
         extract::{Anyone, Form, device_cookie},
         mount,
         openapi::{
-            Internal, Invalid, LoginFailed, MalformedOrLocked, TooLarge, TooManyRequests, Unavailable,
-            UnsupportedMediaType,
+            Internal, Invalid, LoginFailed, MalformedOrLocked, TooLarge, TooManyRequests,
+            Unavailable, UnsupportedMediaType,
         },
         state::AppState,
     },
@@ -76,21 +76,38 @@ struct TokenBody {
         MalformedOrLocked, LoginFailed, TooLarge, UnsupportedMediaType, Invalid, TooManyRequests, Internal, Unavailable
     ),
 )]
-async fn log_in(State(state): State<AppState>, Anyone(ctx): Anyone, request: Request) -> Answer<(HeaderMap, axum::Json<TokenBody>)> {
+async fn log_in(
+    State(state): State<AppState>,
+    Anyone(ctx): Anyone,
+    request: Request,
+) -> Answer<(HeaderMap, axum::Json<TokenBody>)> {
     // Whatever is wrong here is told in OAuth2's words too.
-    answer(&state, &ctx, request).await.map_err(Problem::with_oauth_error)
+    answer(&state, &ctx, request)
+        .await
+        .map_err(Problem::with_oauth_error)
 }
 
-async fn answer(state: &AppState, ctx: &Ctx, request: Request) -> Answer<(HeaderMap, axum::Json<TokenBody>)> {
+async fn answer(
+    state: &AppState,
+    ctx: &Ctx,
+    request: Request,
+) -> Answer<(HeaderMap, axum::Json<TokenBody>)> {
     let Form(form) = Form::<LoginForm>::from_request(request, state).await?;
     let mut errors = FieldErrors::default();
     if form.grant_type.is_some_and(|grant| grant != "password") {
-        errors.add("grant_type", Rule::new("unsupported_grant_type", "must be password"));
+        errors.add(
+            "grant_type",
+            Rule::new("unsupported_grant_type", "must be password"),
+        );
     }
     let username = errors.take("username", form.username.ok_or(MISSING));
     let password = errors.take("password", form.password.ok_or(MISSING));
     let (username, password) = errors.finish(username.zip(password))?;
-    let logged_in = state.services.login.log_in(ctx, &username, &TypedPassword::new(password)).await?;
+    let logged_in = state
+        .services
+        .login
+        .log_in(ctx, &username, &TypedPassword::new(password))
+        .await?;
     let mut headers = device_cookie(state, &logged_in.device_token);
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     let body = TokenBody {

@@ -24,8 +24,8 @@ use crate::{
         extract::{Anyone, Json},
         mount,
         openapi::{
-            Internal, Invalid, MalformedOrEmailExists, NicknameTaken, TooLarge, TooManyRequests, Unavailable,
-            UnsupportedMediaType,
+            Internal, Invalid, MalformedOrEmailExists, NicknameTaken, TooLarge, TooManyRequests,
+            Unavailable, UnsupportedMediaType,
         },
         state::AppState,
     },
@@ -77,7 +77,9 @@ pub struct NewUserBody {
     role: Option<String>,
 }
 
-fn typed_password<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<TypedPassword>, D::Error> {
+fn typed_password<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<TypedPassword>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.map(TypedPassword::new))
 }
 
@@ -92,20 +94,52 @@ impl NewUserBody {
     /// [`Error::Invalid`](crate::error::Error::Invalid) with every invalid field.
     pub(super) fn parse(self) -> Result<NewAccount> {
         let mut errors = FieldErrors::default();
-        let email = errors.take("email", self.email.as_deref().ok_or(MISSING).and_then(Email::parse));
-        let password = self.password.as_ref().ok_or(MISSING).and_then(Password::parse);
+        let email = errors.take(
+            "email",
+            self.email.as_deref().ok_or(MISSING).and_then(Email::parse),
+        );
+        let password = self
+            .password
+            .as_ref()
+            .ok_or(MISSING)
+            .and_then(Password::parse);
         let password = errors.take("password", password);
-        fn optional<T>(errors: &mut FieldErrors, field: &'static str, text: Option<String>, parse: impl Fn(&str) -> std::result::Result<T, Rule>) -> Option<T> {
+        fn optional<T>(
+            errors: &mut FieldErrors,
+            field: &'static str,
+            text: Option<String>,
+            parse: impl Fn(&str) -> std::result::Result<T, Rule>,
+        ) -> Option<T> {
             text.and_then(|text| errors.take(field, parse(&text)))
         }
         let nickname = optional(&mut errors, "nickname", self.nickname, Nickname::parse);
         let profile = Profile {
-            first_name: optional(&mut errors, "first_name", self.first_name, PersonName::parse),
+            first_name: optional(
+                &mut errors,
+                "first_name",
+                self.first_name,
+                PersonName::parse,
+            ),
             last_name: optional(&mut errors, "last_name", self.last_name, PersonName::parse),
             bio: optional(&mut errors, "bio", self.bio, Bio::parse),
-            profile_picture_url: optional(&mut errors, "profile_picture_url", self.profile_picture_url, WebUrl::parse),
-            linkedin_profile_url: optional(&mut errors, "linkedin_profile_url", self.linkedin_profile_url, WebUrl::parse),
-            github_profile_url: optional(&mut errors, "github_profile_url", self.github_profile_url, WebUrl::parse),
+            profile_picture_url: optional(
+                &mut errors,
+                "profile_picture_url",
+                self.profile_picture_url,
+                WebUrl::parse,
+            ),
+            linkedin_profile_url: optional(
+                &mut errors,
+                "linkedin_profile_url",
+                self.linkedin_profile_url,
+                WebUrl::parse,
+            ),
+            github_profile_url: optional(
+                &mut errors,
+                "github_profile_url",
+                self.github_profile_url,
+                WebUrl::parse,
+            ),
         };
         let account = email.zip(password).map(|(email, password)| NewAccount {
             email,
@@ -123,7 +157,11 @@ impl NewUserBody {
     /// [`Error::Invalid`](crate::error::Error::Invalid) if there is no such role.
     pub(super) fn role(&self) -> Result<Option<Role>> {
         let mut errors = FieldErrors::default();
-        let role = self.role.as_deref().map(|name| parse_role(name)).transpose();
+        let role = self
+            .role
+            .as_deref()
+            .map(|name| parse_role(name))
+            .transpose();
         let role = errors.take("role", role);
         errors.finish(role)
     }
@@ -131,8 +169,12 @@ impl NewUserBody {
 
 /// The role of this name.
 pub(super) fn parse_role(name: &str) -> std::result::Result<Role, Rule> {
-    name.parse()
-        .map_err(|_| Rule::new("unknown_role", "must be one of ANONYMOUS, AUTHENTICATED, MANAGER, ADMIN"))
+    name.parse().map_err(|_| {
+        Rule::new(
+            "unknown_role",
+            "must be one of ANONYMOUS, AUTHENTICATED, MANAGER, ADMIN",
+        )
+    })
 }
 
 /// A message for people.
@@ -158,8 +200,16 @@ pub struct MessageBody {
         MalformedOrEmailExists, NicknameTaken, TooLarge, UnsupportedMediaType, Invalid, TooManyRequests, Internal, Unavailable
     ),
 )]
-async fn register(State(state): State<AppState>, Anyone(ctx): Anyone, Json(body): Json<NewUserBody>) -> Answer<Response> {
-    let registered = state.services.registration.register(&ctx, body.parse()?).await?;
+async fn register(
+    State(state): State<AppState>,
+    Anyone(ctx): Anyone,
+    Json(body): Json<NewUserBody>,
+) -> Answer<Response> {
+    let registered = state
+        .services
+        .registration
+        .register(&ctx, body.parse()?)
+        .await?;
     Ok(match registered {
         Registered::User(user) => axum::Json(UserBody::new(&state, *user)).into_response(),
         Registered::Undisclosed => {

@@ -90,7 +90,9 @@ async fn confirm(
         return Ok((used?, axum::Json(UNLOCKED)).into_response());
     }
     match used {
-        Ok(device) => Ok((device, pages::show(StatusCode::OK, Page::AccountUnlocked)).into_response()),
+        Ok(device) => {
+            Ok((device, pages::show(StatusCode::OK, Page::AccountUnlocked)).into_response())
+        }
         Err(Error::InvalidToken(_)) => Ok(pages::show(StatusCode::BAD_REQUEST, Page::LinkNotValid)),
         Err(error) => Err(error.into()),
     }

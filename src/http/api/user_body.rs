@@ -97,9 +97,15 @@ impl UserBody {
             first_name: profile.first_name.map(|name| name.as_str().to_owned()),
             last_name: profile.last_name.map(|name| name.as_str().to_owned()),
             bio: profile.bio.map(|bio| bio.as_str().to_owned()),
-            profile_picture_url: profile.profile_picture_url.map(|url| url.as_str().to_owned()),
-            linkedin_profile_url: profile.linkedin_profile_url.map(|url| url.as_str().to_owned()),
-            github_profile_url: profile.github_profile_url.map(|url| url.as_str().to_owned()),
+            profile_picture_url: profile
+                .profile_picture_url
+                .map(|url| url.as_str().to_owned()),
+            linkedin_profile_url: profile
+                .linkedin_profile_url
+                .map(|url| url.as_str().to_owned()),
+            github_profile_url: profile
+                .github_profile_url
+                .map(|url| url.as_str().to_owned()),
             role: user.role.as_str(),
             is_professional: user.is_professional,
             professional_status_updated_at: user.professional_status_updated_at,
@@ -117,7 +123,10 @@ fn time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::
     serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
-fn time_or_null<S: Serializer>(value: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+fn time_or_null<S: Serializer>(
+    value: &Option<DateTime<Utc>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match value {
         Some(value) => time(value, serializer),
         None => serializer.serialize_none(),

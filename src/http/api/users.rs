@@ -26,8 +26,8 @@ use crate::{
         extract::{Authenticated, Id, Json, Paged},
         mount,
         openapi::{
-            Forbidden, Internal, Invalid, Malformed, MalformedOrEmailExists, NicknameTaken, Taken, TooLarge,
-            Unauthenticated, Unavailable, UnsupportedMediaType, UserNotFound,
+            Forbidden, Internal, Invalid, Malformed, MalformedOrEmailExists, NicknameTaken, Taken,
+            TooLarge, Unauthenticated, Unavailable, UnsupportedMediaType, UserNotFound,
         },
         state::AppState,
     },
@@ -89,11 +89,19 @@ struct UserListBody {
         Unauthenticated, Forbidden, Invalid, Internal, Unavailable
     ),
 )]
-async fn browse(State(state): State<AppState>, Authenticated(ctx): Authenticated, Paged(page): Paged) -> Answer<axum::Json<UserListBody>> {
+async fn browse(
+    State(state): State<AppState>,
+    Authenticated(ctx): Authenticated,
+    Paged(page): Paged,
+) -> Answer<axum::Json<UserListBody>> {
     let listed = state.services.users.browse(&ctx, page).await?;
     Ok(axum::Json(UserListBody {
         size: listed.items.len(),
-        items: listed.items.into_iter().map(|user| UserBody::new(&state, user)).collect(),
+        items: listed
+            .items
+            .into_iter()
+            .map(|user| UserBody::new(&state, user))
+            .collect(),
         total: listed.total,
         page: page.number(),
         links: links::of_page(&state, "users/", page, listed.total),
@@ -118,9 +126,17 @@ async fn add(
     Json(body): Json<NewUserBody>,
 ) -> Answer<(StatusCode, [(HeaderName, String); 1], axum::Json<UserBody>)> {
     let role = body.role()?;
-    let user = state.services.registration.add(&ctx, body.parse()?, role).await?;
+    let user = state
+        .services
+        .registration
+        .add(&ctx, body.parse()?, role)
+        .await?;
     let location = state.url(&format!("users/{}", user.id));
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(UserBody::new(&state, user))))
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, location)],
+        axum::Json(UserBody::new(&state, user)),
+    ))
 }
 
 /// Read a user
@@ -132,7 +148,11 @@ async fn add(
         Unauthenticated, Forbidden, UserNotFound, Invalid, Internal, Unavailable
     ),
 )]
-async fn read(State(state): State<AppState>, Authenticated(ctx): Authenticated, Id(id): Id) -> Answer<axum::Json<UserBody>> {
+async fn read(
+    State(state): State<AppState>,
+    Authenticated(ctx): Authenticated,
+    Id(id): Id,
+) -> Answer<axum::Json<UserBody>> {
     let user = state.services.users.read(&ctx, id).await?;
     Ok(axum::Json(UserBody::new(&state, user)))
 }
@@ -182,27 +202,61 @@ struct UserPatchBody {
 impl UserPatchBody {
     fn parse(self) -> Result<UserPatch> {
         let mut errors = FieldErrors::default();
-        fn required<T>(errors: &mut FieldErrors, field: &'static str, patch: Patch<String>, parse: impl Fn(&str) -> std::result::Result<T, Rule>) -> Option<T> {
+        fn required<T>(
+            errors: &mut FieldErrors,
+            field: &'static str,
+            patch: Patch<String>,
+            parse: impl Fn(&str) -> std::result::Result<T, Rule>,
+        ) -> Option<T> {
             match patch {
                 Patch::Keep => None,
-                Patch::Clear => errors.take(field, Err(Rule::new("required", "can't be taken away"))),
+                Patch::Clear => {
+                    errors.take(field, Err(Rule::new("required", "can't be taken away")))
+                }
                 Patch::Set(text) => errors.take(field, parse(&text)),
             }
         }
-        fn optional<T>(errors: &mut FieldErrors, field: &'static str, patch: Patch<String>, parse: impl Fn(&str) -> std::result::Result<T, Rule>) -> Patch<T> {
-            errors.take(field, patch.try_map(|text| parse(&text))).unwrap_or_default()
+        fn optional<T>(
+            errors: &mut FieldErrors,
+            field: &'static str,
+            patch: Patch<String>,
+            parse: impl Fn(&str) -> std::result::Result<T, Rule>,
+        ) -> Patch<T> {
+            errors
+                .take(field, patch.try_map(|text| parse(&text)))
+                .unwrap_or_default()
         }
         let patch = UserPatch {
             nickname: required(&mut errors, "nickname", self.nickname, Nickname::parse),
             email: required(&mut errors, "email", self.email, Email::parse),
             role: required(&mut errors, "role", self.role, parse_role),
             profile: ProfilePatch {
-                first_name: optional(&mut errors, "first_name", self.first_name, PersonName::parse),
+                first_name: optional(
+                    &mut errors,
+                    "first_name",
+                    self.first_name,
+                    PersonName::parse,
+                ),
                 last_name: optional(&mut errors, "last_name", self.last_name, PersonName::parse),
                 bio: optional(&mut errors, "bio", self.bio, Bio::parse),
-                profile_picture_url: optional(&mut errors, "profile_picture_url", self.profile_picture_url, WebUrl::parse),
-                linkedin_profile_url: optional(&mut errors, "linkedin_profile_url", self.linkedin_profile_url, WebUrl::parse),
-                github_profile_url: optional(&mut errors, "github_profile_url", self.github_profile_url, WebUrl::parse),
+                profile_picture_url: optional(
+                    &mut errors,
+                    "profile_picture_url",
+                    self.profile_picture_url,
+                    WebUrl::parse,
+                ),
+                linkedin_profile_url: optional(
+                    &mut errors,
+                    "linkedin_profile_url",
+                    self.linkedin_profile_url,
+                    WebUrl::parse,
+                ),
+                github_profile_url: optional(
+                    &mut errors,
+                    "github_profile_url",
+                    self.github_profile_url,
+                    WebUrl::parse,
+                ),
             },
         };
         let patch = errors.finish(Some(patch))?;
@@ -251,7 +305,11 @@ async fn edit(
         Unauthenticated, Forbidden, UserNotFound, Invalid, Internal, Unavailable
     ),
 )]
-async fn delete(State(state): State<AppState>, Authenticated(ctx): Authenticated, Id(id): Id) -> Answer<StatusCode> {
+async fn delete(
+    State(state): State<AppState>,
+    Authenticated(ctx): Authenticated,
+    Id(id): Id,
+) -> Answer<StatusCode> {
     state.services.users.delete(&ctx, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -267,7 +325,11 @@ async fn delete(State(state): State<AppState>, Authenticated(ctx): Authenticated
         Unauthenticated, Forbidden, UserNotFound, Invalid, Internal, Unavailable
     ),
 )]
-async fn lock(State(state): State<AppState>, Authenticated(ctx): Authenticated, Id(id): Id) -> Answer<axum::Json<UserBody>> {
+async fn lock(
+    State(state): State<AppState>,
+    Authenticated(ctx): Authenticated,
+    Id(id): Id,
+) -> Answer<axum::Json<UserBody>> {
     let user = state.services.users.lock(&ctx, id).await?;
     Ok(axum::Json(UserBody::new(&state, user)))
 }
@@ -283,7 +345,11 @@ async fn lock(State(state): State<AppState>, Authenticated(ctx): Authenticated, 
         Unauthenticated, Forbidden, UserNotFound, Invalid, Internal, Unavailable
     ),
 )]
-async fn unlock(State(state): State<AppState>, Authenticated(ctx): Authenticated, Id(id): Id) -> Answer<axum::Json<UserBody>> {
+async fn unlock(
+    State(state): State<AppState>,
+    Authenticated(ctx): Authenticated,
+    Id(id): Id,
+) -> Answer<axum::Json<UserBody>> {
     let user = state.services.users.unlock(&ctx, id).await?;
     Ok(axum::Json(UserBody::new(&state, user)))
 }

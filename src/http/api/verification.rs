@@ -21,7 +21,8 @@ use crate::{
         extract::{Anyone, Json},
         mount,
         openapi::{
-            Internal, Invalid, InvalidLink, Malformed, TooLarge, TooManyRequests, Unavailable, UnsupportedMediaType,
+            Internal, Invalid, InvalidLink, Malformed, TooLarge, TooManyRequests, Unavailable,
+            UnsupportedMediaType,
         },
         state::AppState,
         web::pages::{self, Page},
@@ -108,7 +109,11 @@ async fn use_token(state: &AppState, ctx: &Ctx, user_id: &str, token: String) ->
     let user_id: UserId = user_id
         .parse()
         .map_err(|_| Error::InvalidToken(ErrorCode::InvalidVerificationToken))?;
-    state.services.verification.verify(ctx, user_id, &OneTimeToken::presented(token)).await
+    state
+        .services
+        .verification
+        .verify(ctx, user_id, &OneTimeToken::presented(token))
+        .await
 }
 
 /// Whose mail is to be sent again.
@@ -132,9 +137,16 @@ struct ResendBody {
         Malformed, TooLarge, UnsupportedMediaType, Invalid, TooManyRequests, Internal, Unavailable
     ),
 )]
-async fn resend(State(state): State<AppState>, Anyone(ctx): Anyone, Json(body): Json<ResendBody>) -> Answer<(StatusCode, axum::Json<MessageBody>)> {
+async fn resend(
+    State(state): State<AppState>,
+    Anyone(ctx): Anyone,
+    Json(body): Json<ResendBody>,
+) -> Answer<(StatusCode, axum::Json<MessageBody>)> {
     let mut errors = FieldErrors::default();
-    let email = errors.take("email", body.email.as_deref().ok_or(MISSING).and_then(Email::parse));
+    let email = errors.take(
+        "email",
+        body.email.as_deref().ok_or(MISSING).and_then(Email::parse),
+    );
     let email = errors.finish(email)?;
     state.services.verification.resend(&ctx, &email).await?;
     let message = MessageBody {

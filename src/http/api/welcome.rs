@@ -6,7 +6,11 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::links::Link;
-use crate::http::{mount, openapi::{Internal, Unavailable}, state::AppState};
+use crate::http::{
+    mount,
+    openapi::{Internal, Unavailable},
+    state::AppState,
+};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     mount(OpenApiRouter::new(), routes!(welcome))
@@ -41,7 +45,8 @@ async fn welcome(State(state): State<AppState>) -> axum::Json<WelcomeBody> {
             Link::new("documentation", state.url("docs"), "GET", "view").of_type("text/html"),
             Link::new("openapi", state.url("openapi.json"), "GET", "view"),
             Link::new("register", state.url("register/"), "POST", "register"),
-            Link::new("login", state.url("login/"), "POST", "login").of_type("application/x-www-form-urlencoded"),
+            Link::new("login", state.url("login/"), "POST", "login")
+                .of_type("application/x-www-form-urlencoded"),
         ],
     })
 }

@@ -30,7 +30,8 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let is_json = |essence: &str| {
-            essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+            essence == "application/json"
+                || (essence.starts_with("application/") && essence.ends_with("+json"))
         };
         let bytes = read(request, is_json).await?;
         let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
@@ -51,7 +52,10 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let bytes = read(request, |essence| essence == "application/x-www-form-urlencoded").await?;
+        let bytes = read(request, |essence| {
+            essence == "application/x-www-form-urlencoded"
+        })
+        .await?;
         serde_urlencoded::from_bytes(&bytes)
             .map(Self)
             .map_err(|error| invalid(Vec::new(), &error.to_string()))
@@ -85,14 +89,21 @@ fn invalid(mut path: Vec<String>, message: &str) -> Problem {
         }
         ("duplicate", "must not occur twice".into())
     } else {
-        let expected = message.rsplit_once(", expected ").map(|(_, expected)| expected);
+        let expected = message
+            .rsplit_once(", expected ")
+            .map(|(_, expected)| expected);
         let expected = expected.and_then(|text| text.split(" at line ").next());
         match expected {
-            Some(expected) => ("invalid_type", format!("has the wrong type: expected {expected}").into()),
+            Some(expected) => (
+                "invalid_type",
+                format!("has the wrong type: expected {expected}").into(),
+            ),
             None => ("invalid_type", "has the wrong type".into()),
         }
     };
-    let location = std::iter::once("body".into()).chain(path.into_iter().map(Into::into)).collect();
+    let location = std::iter::once("body".into())
+        .chain(path.into_iter().map(Into::into))
+        .collect();
     Error::invalid(FieldError {
         location,
         message,
@@ -104,7 +115,10 @@ fn invalid(mut path: Vec<String>, message: &str) -> Problem {
 async fn read(request: Request, is_wanted: impl Fn(&str) -> bool) -> Result<Bytes, Problem> {
     let (parts, body) = request.into_parts();
     if !is_wanted(&media_type(&parts.headers)) {
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::UnsupportedMediaType));
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ErrorCode::UnsupportedMediaType,
+        ));
     }
     let announced = parts
         .headers
@@ -123,8 +137,16 @@ async fn read(request: Request, is_wanted: impl Fn(&str) -> bool) -> Result<Byte
 }
 
 fn media_type(headers: &HeaderMap) -> String {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    let value = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }
 
 /// The whole body, or none when it is too large.
@@ -133,7 +155,9 @@ async fn collect(mut body: Body) -> Result<Option<Bytes>, Problem> {
     while let Some(frame) = body.frame().await {
         // The client went away, or what it sends isn't HTTP.
         let frame = frame.map_err(|_| malformed())?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         if collected.len() + data.len() > MAX_BODY {
             discard(body).await;
             return Ok(None);

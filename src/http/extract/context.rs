@@ -44,7 +44,8 @@ impl FromRequestParts<AppState> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        let token = bearer(&parts.headers).ok_or(Error::Unauthenticated(ErrorCode::NotAuthenticated))?;
+        let token =
+            bearer(&parts.headers).ok_or(Error::Unauthenticated(ErrorCode::NotAuthenticated))?;
         let actor = state.services.access_tokens.authenticate(token).await?;
         Ok(Self(context(parts, state, actor)))
     }
@@ -52,8 +53,14 @@ impl FromRequestParts<AppState> for Authenticated {
 
 /// The token of `Authorization: Bearer …` (RFC 6750).
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim_start())
 }
 
 fn context(parts: &Parts, state: &AppState, actor: Actor) -> Ctx {
@@ -62,8 +69,14 @@ fn context(parts: &Parts, state: &AppState, actor: Actor) -> Ctx {
         Some(id) => *id,
         None => RequestId(state.random.uuid_v7(now)),
     };
-    let peer = parts.extensions.get::<PeerAddress>().map(|peer| peer.0.ip().to_canonical());
-    let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let peer = parts
+        .extensions
+        .get::<PeerAddress>()
+        .map(|peer| peer.0.ip().to_canonical());
+    let user_agent = parts
+        .headers
+        .get(header::USER_AGENT)
+        .and_then(|value| value.to_str().ok());
     Ctx {
         actor,
         request_id,
@@ -79,7 +92,12 @@ fn context(parts: &Parts, state: &AppState, actor: Actor) -> Ctx {
 /// The client's address: the peer's, or behind proxies that we trust the last one named that isn't
 /// such a proxy. Whatever stands before it, the client may have written himself.
 fn client_address(peer: IpAddr, headers: &HeaderMap, state: &AppState) -> IpAddr {
-    let is_proxy = |address: &IpAddr| state.trusted_proxies.iter().any(|network| network.contains(address));
+    let is_proxy = |address: &IpAddr| {
+        state
+            .trusted_proxies
+            .iter()
+            .any(|network| network.contains(address))
+    };
     if !is_proxy(&peer) {
         return peer;
     }
@@ -104,7 +122,11 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, state: &AppState) -> IpAddr
 
 /// The name of the cookie of a device token. The prefix makes browsers refuse one that isn't ours.
 fn device_cookie_name(state: &AppState) -> &'static str {
-    if state.is_https() { "__Host-um_device" } else { "um_device" }
+    if state.is_https() {
+        "__Host-um_device"
+    } else {
+        "um_device"
+    }
 }
 
 fn device_token(headers: &HeaderMap, state: &AppState) -> Option<String> {

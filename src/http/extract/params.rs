@@ -26,7 +26,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
                 kind: "invalid_uuid",
             })
         };
-        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| invalid())?;
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| invalid())?;
         Ok(Self(text.parse().map_err(|_| invalid())?))
     }
 }
@@ -44,17 +46,31 @@ impl<S: Send + Sync> FromRequestParts<S> for Paged {
             skip: number(query, "skip", 0, 0, i32::MAX.cast_unsigned(), &mut errors),
             limit: number(query, "limit", 10, 1, Page::MAX_LIMIT, &mut errors),
         };
-        if errors.is_empty() { Ok(Self(page)) } else { Err(Error::Invalid(errors).into()) }
+        if errors.is_empty() {
+            Ok(Self(page))
+        } else {
+            Err(Error::Invalid(errors).into())
+        }
     }
 }
 
-fn number(query: &str, name: &'static str, default: u32, least: u32, most: u32, errors: &mut Vec<FieldError>) -> u32 {
+fn number(
+    query: &str,
+    name: &'static str,
+    default: u32,
+    least: u32,
+    most: u32,
+    errors: &mut Vec<FieldError>,
+) -> u32 {
     let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
     let Some((_, text)) = values.next() else {
         return default;
     };
     // Two values are as unclear as none that can be read.
-    let value = text.parse().ok().filter(|value| (least..=most).contains(value) && values.next().is_none());
+    let value = text
+        .parse()
+        .ok()
+        .filter(|value| (least..=most).contains(value) && values.next().is_none());
     value.unwrap_or_else(|| {
         errors.push(FieldError {
             location: vec!["query".into(), name.into()],

@@ -52,11 +52,17 @@ async fn limit_time(request: Request, next: Next) -> Response {
     // Whatever the request had begun is dropped with it: its transaction is rolled back.
     match tokio::time::timeout(TIME_LIMIT, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::from(Error::Unavailable(anyhow!("the request took longer than {TIME_LIMIT:?}"))).into_response(),
+        Err(_) => Problem::from(Error::Unavailable(anyhow!(
+            "the request took longer than {TIME_LIMIT:?}"
+        )))
+        .into_response(),
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the signature is tower-http's")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature is tower-http's"
+)]
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     let message = panic
         .downcast_ref::<String>()
@@ -67,12 +73,30 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
 }
 
 fn cors(state: &AppState) -> CorsLayer {
-    let origins = state.cors_allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(&origin.0).ok());
+    let origins = state
+        .cors_allowed_origins
+        .iter()
+        .filter_map(|origin| HeaderValue::from_str(&origin.0).ok());
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_credentials(true)
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, DEVICE_TOKEN_HEADER])
-        .expose_headers([header::LOCATION, header::RETRY_AFTER, REQUEST_ID, DEVICE_TOKEN_HEADER])
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            DEVICE_TOKEN_HEADER,
+        ])
+        .expose_headers([
+            header::LOCATION,
+            header::RETRY_AFTER,
+            REQUEST_ID,
+            DEVICE_TOKEN_HEADER,
+        ])
         .max_age(Duration::from_secs(600))
 }

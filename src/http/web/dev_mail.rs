@@ -91,11 +91,18 @@ async fn list(State(state): State<AppState>, headers: HeaderMap) -> Answer<Respo
         let path = path(&state);
         return Ok(pages::render(StatusCode::OK, &ListTemplate { path, mails }));
     }
-    let mails: Vec<_> = mails.into_iter().map(|mail| MailBody::new(&state, mail)).collect();
+    let mails: Vec<_> = mails
+        .into_iter()
+        .map(|mail| MailBody::new(&state, mail))
+        .collect();
     Ok(Json(mails).into_response())
 }
 
-async fn read(State(state): State<AppState>, headers: HeaderMap, Path(id): Path<String>) -> Answer<Response> {
+async fn read(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Answer<Response> {
     let mail = find(&state, &id).await?;
     if pages::is_wanted(&headers) {
         let path = path(&state);
@@ -108,7 +115,11 @@ async fn read(State(state): State<AppState>, headers: HeaderMap, Path(id): Path<
 
 async fn read_html(State(state): State<AppState>, Path(id): Path<String>) -> Answer<Response> {
     let mail = find(&state, &id).await?;
-    let mut response = ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], mail.html).into_response();
+    let mut response = (
+        [(header::CONTENT_TYPE, "text/html; charset=utf-8")],
+        mail.html,
+    )
+        .into_response();
     response.extensions_mut().insert(MAIL_POLICY);
     Ok(response)
 }
@@ -118,7 +129,10 @@ fn path(state: &AppState) -> String {
 }
 
 fn mailbox(state: &AppState) -> Result<&DirectoryMailer> {
-    state.caught_mail.as_ref().ok_or(Error::NotFound(ErrorCode::NotFound))
+    state
+        .caught_mail
+        .as_ref()
+        .ok_or(Error::NotFound(ErrorCode::NotFound))
 }
 
 async fn find(state: &AppState, id: &str) -> Result<CaughtMail> {

@@ -59,14 +59,21 @@ pub(super) fn router(state: &AppState) -> Router<AppState> {
 }
 
 async fn document_json(Extension(docs): Extension<Docs>) -> Response {
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
     (headers, docs.document).into_response()
 }
 
-async fn index(State(state): State<AppState>, Extension(docs): Extension<Docs>) -> Answer<Response> {
+async fn index(
+    State(state): State<AppState>,
+    Extension(docs): Extension<Docs>,
+) -> Answer<Response> {
     let file = find("index.html", &docs)?;
     // Its links are relative, which leads astray where the address has no slash at its end.
-    let page = String::from_utf8_lossy(&file.bytes).replace("\"./", &format!("\"{}docs/", state.base_path()));
+    let page = String::from_utf8_lossy(&file.bytes)
+        .replace("\"./", &format!("\"{}docs/", state.base_path()));
     Ok(answer(&file, page.into_bytes().into()))
 }
 
@@ -88,7 +95,10 @@ fn answer(file: &SwaggerFile<'_>, bytes: Bytes) -> Response {
     if let Ok(kind) = HeaderValue::from_str(&file.content_type) {
         headers.insert(header::CONTENT_TYPE, kind);
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=3600"),
+    );
     response.extensions_mut().insert(POLICY);
     response
 }

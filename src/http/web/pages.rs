@@ -67,7 +67,11 @@ impl Page {
                 None,
             ),
         };
-        PageTemplate { title, text, button }
+        PageTemplate {
+            title,
+            text,
+            button,
+        }
     }
 }
 
@@ -79,7 +83,12 @@ pub fn is_wanted(headers: &HeaderMap) -> bool {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|range| range.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html")))
+        .any(|range| {
+            range
+                .split(';')
+                .next()
+                .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html"))
+        })
 }
 
 /// Answers with a page.
@@ -98,7 +107,9 @@ pub(super) fn render(status: StatusCode, template: &impl Template) -> Response {
             response
         }
         Err(error) => {
-            let error = crate::error::Error::Internal(anyhow::anyhow!(error).context("can't render a page"));
+            let error = crate::error::Error::Internal(
+                anyhow::anyhow!(error).context("can't render a page"),
+            );
             crate::http::error::Problem::from(error).into_response()
         }
     }

@@ -77,8 +77,9 @@ pub async fn claim(
     lease: Duration,
     now: Option<DateTime<Utc>>,
 ) -> sqlx::Result<Vec<ClaimedJob>> {
-    // The subquery for the time lets the index end the scan, which a volatile function would not.
-    // Not prepared once and for all: a plan made while the table was empty would be kept.
+    // The subquery for the time lets the index end the scan, which a volatile function would not. The
+    // join by id, unlike `= any (array(..))`, gets a good plan also while the table looks empty; the
+    // plan may be kept long after that.
     sqlx::query_as(
         "with clock as materialized (
             select coalesce($1, clock_timestamp()) as now
@@ -95,11 +96,10 @@ pub async fn claim(
             leased_by = $3,
             run_at = (select now from clock) + $4,
             dedupe_key = null
-        where id = any (array(select id from due))
-        returning id, claims, kind, payload, sealed_secret, serial_key is not null as serial,
+        from due where jobs.id = due.id
+        returning jobs.id, claims, kind, payload, sealed_secret, serial_key is not null as serial,
             attempts, max_attempts, created_at",
     )
-    .persistent(false)
     .bind(now)
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .bind(worker)
@@ -135,7 +135,7 @@ pub async fn heartbeat(
             for no key update of jobs skip locked
         ), kept as (
             update jobs set run_at = coalesce($3, clock_timestamp()) + $4
-            where id = any (array(select id from free))
+            from free where jobs.id = free.id
         )
         select jobs.id from jobs join lease on lease.id = jobs.id and lease.claims = jobs.claims
         where jobs.leased_by is not null",
@@ -154,6 +154,10 @@ pub async fn heartbeat(
 /// # Errors
 ///
 /// The database's.
+///
+/// # Concurrency
+///
+/// Waits for transactions that are [enqueuing](super::enqueue) behind it.
 pub async fn finish(conn: &mut PgConnection, lease: Lease) -> sqlx::Result<bool> {
     let result =
         sqlx::query("delete from jobs where id = $1 and claims = $2 and leased_by is not null")
@@ -238,18 +242,26 @@ pub async fn release(
 /// # Errors
 ///
 /// The database's.
+///
+/// # Concurrency
+///
+/// Like [`finish`], waits for transactions that are enqueuing behind it.
 pub async fn bury(
     conn: &mut PgConnection,
     lease: Lease,
     error: &str,
     now: Option<DateTime<Utc>>,
 ) -> sqlx::Result<bool> {
+    // A mere update would not wait for those who are enqueuing behind it, nor make them wait.
     let result = sqlx::query(
-        "update jobs set
+        "with locked as (
+            select id from jobs where id = $1 and claims = $2 and leased_by is not null for update
+        )
+        update jobs set
             leased_by = null,
             dead_at = coalesce($3, clock_timestamp()),
             last_error = $4
-        where id = $1 and claims = $2 and leased_by is not null",
+        from locked where jobs.id = locked.id",
     )
     .bind(lease.id)
     .bind(lease.claims)

@@ -1,4 +1,7 @@
 //! What the tests stand on.
 
+pub mod app;
 pub mod database;
+pub mod eventually;
+pub mod request;
 pub mod smtp_server;

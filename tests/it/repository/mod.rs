@@ -1,0 +1,3 @@
+//! The repository's functions, on PostgreSQL.
+
+mod jobs;
