@@ -1,4 +1,4 @@
-//! What lies on disk, who may use it, and the making of a new cluster.
+//! What lies on disk, and who may use it.
 //!
 //! ```text
 //! <directory>/
@@ -21,16 +21,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    process::Command,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 
 use super::{
-    Durability, NAME, SUPERUSER,
+    Durability, NAME,
     error::StartError,
-    installation::{ExistingData, Installation},
-    user::{User, give, run_as},
+    installation::ExistingData,
+    user::{User, give},
 };
 
 const OWNER_LOCK: &str = "owner.lock";
@@ -46,21 +43,16 @@ const LONGEST_SOCKET_DIRECTORY: usize = 103 - 19;
 /// Where a socket's directory goes when its path would be too long.
 const SHORT_PARENT: &str = "/tmp";
 
+/// Where Linux keeps files in memory, and how many free bytes make it roomy. In a container it is
+/// often tiny.
+const MEMORY: &str = "/dev/shm";
+const ROOM_IN_MEMORY: u64 = 2 << 30;
+
 /// How long the PostgreSQL of a process that is gone may take to end.
 const PREDECESSOR_LIMIT: Duration = Duration::from_secs(10);
 
 /// The pause between two looks at a lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
-
-/// Makes a cluster and our role in it. The arguments: `postgres`, the directory, then `initdb` with
-/// its own.
-const MAKE_CLUSTER: &str = r#"
-postgres=$1 data=$2
-shift 2
-"$@" >/dev/null &&
-echo 'create role "user_management" login createdb' |
-"$postgres" --single -D "$data" -c exit_on_error=on -c log_checkpoints=off postgres >/dev/null
-"#;
 
 /// An open directory: locked by us, with no database running in it.
 #[derive(Debug)]
@@ -138,6 +130,11 @@ impl Directory {
         self.path.join(DATA)
     }
 
+    /// Where a cluster is made, to become [`Self::data`] when it is complete.
+    pub fn new_data(&self) -> PathBuf {
+        self.path.join(NEW_DATA)
+    }
+
     pub fn durability(&self) -> Durability {
         self.durability
     }
@@ -191,62 +188,6 @@ impl Directory {
             &self.path,
             major.map_err(io_error("understand", &path))?,
         )))
-    }
-
-    /// Makes the cluster unless it is there. It appears complete or not at all.
-    pub async fn make_cluster(&self, installation: &Installation) -> Result<(), StartError> {
-        let data = self.data();
-        if data.exists() {
-            return Ok(());
-        }
-        let new = self.path.join(NEW_DATA);
-        remove(&new).map_err(io_error("remove", &new))?;
-        make_private(&new, self.user.as_ref())?;
-
-        let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", MAKE_CLUSTER, "make-cluster"])
-            .arg(installation.bin.join("postgres"))
-            .arg(&new)
-            .arg(installation.bin.join("initdb"))
-            .arg("--pgdata")
-            .arg(&new)
-            .args(["--auth=trust", "--encoding=UTF8", "--no-instructions"])
-            .arg(format!("--username={SUPERUSER}"))
-            .args(locale(installation.major))
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .current_dir("/")
-            .stdin(self.server_lock()?)
-            // A ^C in the terminal is for us; killed half-way it would leave rubbish.
-            .process_group(0);
-        if self.durability == Durability::ThrowAway {
-            command.arg("--no-sync");
-        }
-        run_as(&mut command, self.user.as_ref());
-        let output = command.output().await;
-        let output = output.map_err(io_error("run", &installation.bin.join("initdb")))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(StartError::InitFailed(said.trim_end().to_owned()));
-        }
-        fs::rename(&new, &data).map_err(io_error("move into place", &new))
-    }
-}
-
-/// Byte order for texts, Unicode for letters: the same everywhere, and the fastest.
-fn locale(major: u32) -> &'static [&'static str] {
-    if major >= 17 {
-        &[
-            "--locale=C",
-            "--locale-provider=builtin",
-            "--builtin-locale=C.UTF-8",
-        ]
-    } else if cfg!(target_os = "macos") {
-        // It has no C.UTF-8.
-        &["--locale=en_US.UTF-8", "--lc-collate=C", "--lc-messages=C"]
-    } else {
-        &["--locale=C.UTF-8"]
     }
 }
 
@@ -320,20 +261,20 @@ fn make(path: &Path, mode: u32) -> io::Result<()> {
 }
 
 /// Makes a directory that only `user` (else we) can enter.
-fn make_private(path: &Path, user: Option<&User>) -> Result<(), StartError> {
+pub(super) fn make_private(path: &Path, user: Option<&User>) -> Result<(), StartError> {
     make(path, 0o700).map_err(io_error("make the directory", path))?;
     give(path, user).map_err(io_error("give away", path))
 }
 
 /// Removes a directory and all in it, if it is there.
-fn remove(path: &Path) -> io::Result<()> {
+pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StartError {
+pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StartError {
     move |source| StartError::Io {
         action,
         path: path.to_owned(),
@@ -341,15 +282,23 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Star
     }
 }
 
-/// Makes a new directory in `parent`, such as the one for temporary files, fit for
-/// [`Options::directory`](super::Options::directory) of a throw-away server.
+/// Makes a new directory for a throw-away server
+/// ([`Options::directory`](super::Options::directory)): in memory where there is room, else in
+/// `fallback`, such as the directory for temporary files. A database is hundreds of small files,
+/// which cost a busy disk ten times as long as memory.
 ///
 /// # Errors
 ///
 /// When the operating system refuses.
-pub fn fresh_directory(parent: &Path) -> io::Result<PathBuf> {
+pub fn fresh_directory(fallback: &Path) -> io::Result<PathBuf> {
+    let memory = Path::new(MEMORY);
+    let has_room = rustix::fs::statvfs(memory)
+        .is_ok_and(|memory| memory.f_bavail.saturating_mul(memory.f_frsize) >= ROOM_IN_MEMORY);
     let is_root = rustix::process::geteuid().is_root();
-    fresh(parent, if is_root { 0o711 } else { 0o700 })
+    fresh(
+        if has_room { memory } else { fallback },
+        if is_root { 0o711 } else { 0o700 },
+    )
 }
 
 /// Makes a directory under a name that nobody has. That it did not exist is what makes it safe

@@ -16,14 +16,15 @@
 //! # How it never outlives us
 //!
 //! No unsafe code is allowed, so the kernel cannot be asked to kill our child when we die. A small
-//! shell ([`supervisor`]) stands between: it reads a pipe that we hold open, and when that ends,
+//! shell (`supervisor`) stands between: it reads a pipe that we hold open, and when that ends,
 //! because we closed it or because we are gone, it stops PostgreSQL.
 //!
 //! # Where to look
 //!
-//! [`installation`] finds the binaries, [`user`] the user to run as, [`directory`] is the layout
-//! on disk, its locks and the making of a cluster, [`supervisor`] the running processes.
+//! `installation` finds the binaries, `user` the user to run as, `directory` is the layout on disk
+//! and its locks, `cluster` makes new data, `supervisor` holds the running processes.
 
+mod cluster;
 mod directory;
 mod error;
 mod installation;
@@ -67,7 +68,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// What becomes of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// It is kept, and safe against a crash of the machine.
+    /// It is kept, and safe against a crash of the machine, but for the seconds in which a new
+    /// database is written to disk.
     Durable,
     /// It is fast and lost at the end: the directory is removed when the server stops.
     ThrowAway,
@@ -176,7 +178,7 @@ fn url(directory: &Directory) -> String {
 async fn start_in(directory: &Directory, options: &Options) -> Result<Supervisor, StartError> {
     let search_path = options.search_path.as_deref();
     let installation = installation::find(search_path, directory.major()?).await?;
-    directory.make_cluster(&installation).await?;
+    let is_new = cluster::make(directory, &installation).await?;
     let mut supervisor = Supervisor::start(&installation, directory, options.max_connections)?;
     let connected = tokio::select! {
         () = supervisor.ended() => return Err(StartError::Died(supervisor.last_lines())),
@@ -187,6 +189,9 @@ async fn start_in(directory: &Directory, options: &Options) -> Result<Supervisor
         Err(_elapsed) => return Err(StartError::NotReady(supervisor.last_lines())),
     }
     supervisor.mark_ready();
+    if is_new && options.durability == Durability::Durable {
+        cluster::sync(directory, &installation);
+    }
     tracing::debug!(
         directory = %directory.path().display(),
         major = installation.major,

@@ -12,18 +12,30 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use sqlx::{Connection as _, PgConnection};
-use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
-use super::super::{Durability, EmbeddedPostgres, Options, StartError};
+use super::super::{Durability, EmbeddedPostgres, Options, StartError, fresh_directory};
 
-/// A place that PostgreSQL's user can pass through, also when we are root.
-fn place() -> TempDir {
-    let open = fs::Permissions::from_mode(0o711);
-    tempfile::Builder::new()
-        .permissions(open)
-        .tempdir()
-        .unwrap()
+/// A directory that PostgreSQL's user can pass through, also when we are root; removed at the end.
+struct Place(PathBuf);
+
+impl Place {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // A failing test leaves a server that ends only now, and writes until then.
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            assert!(std::thread::panicking(), "{error}");
+        }
+    }
+}
+
+fn place() -> Place {
+    Place(fresh_directory(&env::temp_dir()).unwrap())
 }
 
 fn options(directory: PathBuf, durability: Durability) -> Options {
@@ -255,7 +267,7 @@ impl std::io::Write for Errors {
 }
 
 #[tokio::test]
-async fn an_end_that_nobody_wanted_is_logged() {
+async fn an_end_that_nobody_wanted_is_logged_and_the_next_start_recovers() {
     let errors = Errors::default();
     let writer = errors.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -267,7 +279,7 @@ async fn an_end_that_nobody_wanted_is_logged() {
 
     let place = place();
     let directory = place.path().join("server");
-    let options = options(directory.clone(), Durability::ThrowAway);
+    let options = options(directory.clone(), Durability::Durable);
     start(&options).await.stop().await.unwrap();
     assert_eq!(logged(), "", "a stop is no error");
 
@@ -278,6 +290,7 @@ async fn an_end_that_nobody_wanted_is_logged() {
     })
     .await;
     server.stop().await.unwrap();
+    start(&options).await.stop().await.unwrap();
 }
 
 /// Tells a second run of this test binary to hold a server in this directory.
