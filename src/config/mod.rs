@@ -21,7 +21,7 @@ pub use database::DatabaseConfig;
 pub use login::{LoginConfig, Rate, RateLimitsConfig};
 pub use mail::{MailConfig, SmtpConfig, SmtpSecurity};
 pub use reader::{Reader, Setting, Source};
-pub use server::{LogFormat, ServerConfig};
+pub use server::{LogFormat, Origin, ServerConfig};
 pub use tokens::{Algorithm, TokensConfig};
 
 /// Whether the service is somebody's workplace or somebody's service.

@@ -37,14 +37,19 @@ struct Frame;
 struct PasswordFlow;
 
 /// The name of the security scheme.
-pub const SECURITY: &str = "password";
+const SECURITY: &str = "password";
 
 impl Modify for PasswordFlow {
     fn modify(&self, document: &mut openapi::OpenApi) {
-        let components = document.components.get_or_insert_default();
-        let flow = Flow::Password(Password::new("/login/", Scopes::new()));
-        components.add_security_scheme(SECURITY, SecurityScheme::OAuth2(OAuth2::new([flow])));
+        secure(document, "/");
     }
+}
+
+/// Declares OAuth2's password flow, with the token endpoint below `base_path`.
+fn secure(document: &mut openapi::OpenApi, base_path: &str) {
+    let flow = Flow::Password(Password::new(format!("{base_path}login/"), Scopes::new()));
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme(SECURITY, SecurityScheme::OAuth2(OAuth2::new([flow])));
 }
 
 /// The frame of the document.
@@ -60,12 +65,7 @@ pub fn serve_below(mut document: openapi::OpenApi, base_path: &str) -> openapi::
         "" => "/",
         path => path,
     })]);
-    if let Some(SecurityScheme::OAuth2(oauth2)) =
-        document.components.as_mut().and_then(|components| components.security_schemes.get_mut(SECURITY))
-    {
-        let flow = Flow::Password(Password::new(format!("{base_path}login/"), Scopes::new()));
-        *oauth2 = OAuth2::new([flow]);
-    }
+    secure(&mut document, base_path);
     document
 }
 

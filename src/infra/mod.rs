@@ -7,4 +7,5 @@ pub mod keys;
 pub mod password_hasher;
 pub mod random;
 pub mod sealer;
+pub mod secret_file;
 pub mod wake_up;

@@ -193,7 +193,7 @@ impl Mails {
         let values = self.values(&envelope, &user, token.as_ref())?;
         let rendered = self
             .catalog
-            .render(envelope.mail, None, &values)
+            .render(envelope.mail, "", &values)
             .map_err(|error| Error::Internal(anyhow!(error)))?;
         let message = Message {
             message_id: envelope.message_id,

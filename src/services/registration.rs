@@ -205,6 +205,29 @@ impl Registration {
         Ok(user)
     }
 
+    /// Like [`Self::create_admin`], unless the address has an account already.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    ///
+    /// # Concurrency
+    ///
+    /// Of several instances that start at once one makes the account.
+    pub async fn ensure_admin(&self, ctx: &Ctx, account: NewAccount) -> Result<()> {
+        let email = account.email.normalized();
+        let mut connection = self.pool.acquire().await?;
+        let existing = users::find_by_email(&mut connection, &email).await?;
+        drop(connection);
+        if existing.is_some() {
+            return Ok(());
+        }
+        match self.create_admin(ctx, account).await {
+            Ok(_) | Err(Error::Conflict(ErrorCode::EmailAlreadyExists)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn insert_unverified(
         &self,
         connection: &mut PgConnection,

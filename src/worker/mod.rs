@@ -63,6 +63,7 @@ mod announce;
 mod backoff;
 mod execute;
 mod handler;
+pub mod handlers;
 pub mod jobs_upkeep;
 mod leases;
 mod listen;

@@ -4,4 +4,6 @@
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod infra;
+#[cfg(test)]
 mod support;

@@ -19,7 +19,7 @@ pub struct Link {
     #[schema(value_type = String)]
     rel: &'static str,
     /// The absolute URL.
-    #[schema(format = Uri)]
+    #[schema(format = "uri")]
     href: String,
     /// The method to use.
     #[schema(value_type = String)]

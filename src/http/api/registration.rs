@@ -64,13 +64,13 @@ pub struct NewUserBody {
     #[schema(min_length = 1, max_length = 500)]
     bio: Option<String>,
     /// A picture.
-    #[schema(format = Uri, max_length = 255)]
+    #[schema(format = "uri", max_length = 255)]
     profile_picture_url: Option<String>,
     /// A page at LinkedIn.
-    #[schema(format = Uri, max_length = 255)]
+    #[schema(format = "uri", max_length = 255)]
     linkedin_profile_url: Option<String>,
     /// A page at GitHub.
-    #[schema(format = Uri, max_length = 255)]
+    #[schema(format = "uri", max_length = 255)]
     github_profile_url: Option<String>,
     /// The role: honoured where a manager or an administrator adds a user, ignored at registration.
     #[schema(value_type = Option<RoleName>)]

@@ -69,7 +69,6 @@ pub struct UserBody {
 /// The name of a role.
 #[derive(ToSchema)]
 #[schema(as = Role)]
-#[expect(dead_code, reason = "only documents the names")]
 pub enum RoleName {
     /// Registered, address not verified.
     #[schema(rename = "ANONYMOUS")]

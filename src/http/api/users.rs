@@ -26,7 +26,7 @@ use crate::{
         extract::{Authenticated, Id, Json, Paged},
         mount,
         openapi::{
-            Forbidden, Internal, Invalid, Malformed, MalformedOrEmailExists, NicknameTaken, SECURITY, Taken, TooLarge,
+            Forbidden, Internal, Invalid, Malformed, MalformedOrEmailExists, NicknameTaken, Taken, TooLarge,
             Unauthenticated, Unavailable, UnsupportedMediaType, UserNotFound,
         },
         state::AppState,
@@ -82,7 +82,7 @@ struct UserListBody {
 
 /// Browse users
 #[utoipa::path(
-    get, path = "/users/", operation_id = "list_users", tag = "users", security((SECURITY = [])),
+    get, path = "/users/", operation_id = "list_users", tag = "users", security(("password" = [])),
     params(PageParams),
     responses(
         (status = 200, description = "A page of users, newest last", body = UserListBody),
@@ -105,7 +105,7 @@ async fn browse(State(state): State<AppState>, Authenticated(ctx): Authenticated
 /// A manager gives roles below his own, an administrator any. The new user gets a mail that
 /// verifies his address.
 #[utoipa::path(
-    post, path = "/users/", operation_id = "add_user", tag = "users", security((SECURITY = [])),
+    post, path = "/users/", operation_id = "add_user", tag = "users", security(("password" = [])),
     request_body = NewUserBody,
     responses(
         (status = 201, description = "The new user", body = UserBody, headers(("location" = String, description = "The user's URL"))),
@@ -125,7 +125,7 @@ async fn add(
 
 /// Read a user
 #[utoipa::path(
-    get, path = "/users/{user_id}", operation_id = "get_user", tag = "users", security((SECURITY = [])),
+    get, path = "/users/{user_id}", operation_id = "get_user", tag = "users", security(("password" = [])),
     params(UserIdParam),
     responses(
         (status = 200, description = "The user", body = UserBody),
@@ -167,15 +167,15 @@ struct UserPatchBody {
     bio: Patch<String>,
     /// A picture.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = Uri, max_length = 255)]
+    #[schema(value_type = Option<String>, format = "uri", max_length = 255)]
     profile_picture_url: Patch<String>,
     /// A page at LinkedIn.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = Uri, max_length = 255)]
+    #[schema(value_type = Option<String>, format = "uri", max_length = 255)]
     linkedin_profile_url: Patch<String>,
     /// A page at GitHub.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = Uri, max_length = 255)]
+    #[schema(value_type = Option<String>, format = "uri", max_length = 255)]
     github_profile_url: Patch<String>,
 }
 
@@ -222,7 +222,7 @@ impl UserPatchBody {
 /// By the rules of rank: a manager edits users below him, an administrator everybody. A new address
 /// must be verified again; a new role ends the user's sessions.
 #[utoipa::path(
-    put, path = "/users/{user_id}", operation_id = "update_user", tag = "users", security((SECURITY = [])),
+    put, path = "/users/{user_id}", operation_id = "update_user", tag = "users", security(("password" = [])),
     params(UserIdParam),
     request_body = UserPatchBody,
     responses(
@@ -244,7 +244,7 @@ async fn edit(
 ///
 /// By the rules of rank. His sessions end at once. The last administrator can't be deleted.
 #[utoipa::path(
-    delete, path = "/users/{user_id}", operation_id = "delete_user", tag = "users", security((SECURITY = [])),
+    delete, path = "/users/{user_id}", operation_id = "delete_user", tag = "users", security(("password" = [])),
     params(UserIdParam),
     responses(
         (status = 204, description = "The user is gone"),
@@ -260,7 +260,7 @@ async fn delete(State(state): State<AppState>, Authenticated(ctx): Authenticated
 ///
 /// By the rules of rank. His sessions end at once, and he can't log in until somebody unlocks him.
 #[utoipa::path(
-    post, path = "/users/{user_id}/lock", operation_id = "lock_user", tag = "users", security((SECURITY = [])),
+    post, path = "/users/{user_id}/lock", operation_id = "lock_user", tag = "users", security(("password" = [])),
     params(UserIdParam),
     responses(
         (status = 200, description = "The user, locked", body = UserBody),
@@ -276,7 +276,7 @@ async fn lock(State(state): State<AppState>, Authenticated(ctx): Authenticated, 
 ///
 /// Lifts a lock, and ends a lockout after failed logins too.
 #[utoipa::path(
-    post, path = "/users/{user_id}/unlock", operation_id = "unlock_user", tag = "users", security((SECURITY = [])),
+    post, path = "/users/{user_id}/unlock", operation_id = "unlock_user", tag = "users", security(("password" = [])),
     params(UserIdParam),
     responses(
         (status = 200, description = "The user, unlocked", body = UserBody),

@@ -137,7 +137,7 @@ impl Catalog {
     }
 
     /// Renders `mail` in `language` (a tag such as `de-AT`), or in the nearest language that
-    /// there is: `de`, else English.
+    /// there is: `de`, else English, as without one.
     ///
     /// # Errors
     ///
@@ -145,17 +145,16 @@ impl Catalog {
     pub fn render(
         &self,
         mail: Mail,
-        language: &str,
+        language: Option<&str>,
         values: &Values,
     ) -> Result<Rendered, RenderError> {
         let name = file_of(mail);
         // Header and footer follow the body's language, so that a mail is all of one.
-        let language = language.to_ascii_lowercase();
+        let language = language.unwrap_or_default().to_ascii_lowercase();
         let (language, body) = self.find(&language, &name);
         let (_, header) = self.find(language, HEADER);
         let (_, footer) = self.find(language, FOOTER);
         let parts = Parts {
-            subject: &subject_of(&body),
             header: &header,
             body: &body,
             footer: &footer,
@@ -198,7 +197,7 @@ impl Catalog {
         match (subject, is_mail_file(file)) {
             (Some(subject), true) => self
                 .markdown
-                .add_template_owned(subject_of(file), subject.to_owned())
+                .add_template_owned(render::subject_of(file), subject.to_owned())
                 .map_err(reason)?,
             (None, true) => {
                 return Err("it must begin with front matter: ---, subject: …, ---".to_owned());
@@ -225,7 +224,7 @@ impl Catalog {
         for language in languages {
             for mail in Mail::ALL {
                 for (_, values) in mail.samples(&site) {
-                    match self.render(mail, language, &values) {
+                    match self.render(mail, Some(language), &values) {
                         Ok(rendered) if !shows_links(&rendered, &values) => {
                             let (_, file) = self.find(language, &file_of(mail));
                             let reason = "it does not show its link";
@@ -250,11 +249,6 @@ fn shows_links(rendered: &Rendered, values: &Values) -> bool {
 
 fn file_of(mail: Mail) -> String {
     format!("{}.md", mail.name())
-}
-
-/// The name under which the subject of a mail's file is compiled.
-fn subject_of(file: &str) -> String {
-    format!("{file}#subject")
 }
 
 /// Whether `file` is a mail's template, in any language.

@@ -143,6 +143,17 @@ mod tests {
     }
 
     #[test]
+    fn no_line_is_longer_than_the_limit_of_rfc_5322() {
+        let mut message = message();
+        message.subject = "word ".repeat(400);
+        message.text = "x".repeat(5000);
+        message.html = format!("<p>{}</p>", "y ".repeat(5000));
+        let wire = wire(&message);
+        assert!(wire.split("\r\n").all(|line| line.len() <= 998));
+        assert!(wire.replace("\r\n", "").find(['\r', '\n']).is_none());
+    }
+
+    #[test]
     fn names_and_subjects_cannot_add_headers() {
         for text in [
             "x\r\nBcc: evil@example.com",

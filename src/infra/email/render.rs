@@ -9,8 +9,8 @@ use super::{
     values::{Values, as_plain_text},
 };
 
-/// The escaping of templates in Markdown.
-const MARKDOWN: &str = "markdown";
+/// How the names of subjects end.
+const SUBJECT: &str = "#subject";
 
 /// A mail's content, rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +57,6 @@ impl RenderError {
 
 /// The parts of a mail by the files that hold them.
 pub(super) struct Parts<'a> {
-    pub subject: &'a str,
     pub header: &'a str,
     pub body: &'a str,
     pub footer: &'a str,
@@ -66,24 +65,23 @@ pub(super) struct Parts<'a> {
     pub language: &'a str,
 }
 
+/// The name under which the subject of a mail's file is compiled.
+pub(super) fn subject_of(file: &str) -> String {
+    format!("{file}{SUBJECT}")
+}
+
 /// An environment for the templates in Markdown and their subjects: no filters, no functions,
-/// no missing values. A template whose name ends in `.md` has its values escaped for Markdown and
-/// HTML, any other only made one harmless line.
+/// no missing values. Values are escaped for Markdown and HTML, in a subject only made one
+/// harmless line; a template cannot switch that off.
 pub(super) fn markdown_environment() -> Environment<'static> {
     let mut environment = Environment::empty();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(|name| {
-        if name.ends_with(".md") {
-            AutoEscape::Custom(MARKDOWN.into())
-        } else {
-            AutoEscape::None
-        }
-    });
     environment.set_formatter(|out, state, value| {
         let text = as_plain_text(value);
-        match state.auto_escape() {
-            AutoEscape::None => out.write_str(&text)?,
-            _ => out.write_str(&markdown::escape(&text))?,
+        if state.name().ends_with(SUBJECT) {
+            out.write_str(&text)?;
+        } else {
+            out.write_str(&markdown::escape(&text))?;
         }
         Ok(())
     });
@@ -134,7 +132,7 @@ pub(super) fn render(
             failed
         })
     };
-    let subject = super::values::one_line(&fill(parts.subject, parts.body)?);
+    let subject = super::values::one_line(&fill(&subject_of(parts.body), parts.body)?);
     if subject.is_empty() {
         return Err(RenderError::new(parts.body, "the subject is empty"));
     }

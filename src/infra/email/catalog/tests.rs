@@ -34,7 +34,7 @@ fn load(files: &[(&str, &str)]) -> Result<Catalog, Vec<(String, String)>> {
 fn unlocked(catalog: &Catalog, language: &str) -> Rendered {
     let values = Values::new().text("name", "Anna");
     catalog
-        .render(Mail::AccountUnlocked, language, &values)
+        .render(Mail::AccountUnlocked, Some(language), &values)
         .unwrap()
 }
 
@@ -47,7 +47,7 @@ fn every_mail_is_rendered_as_in_its_snapshot() {
                 subject,
                 text,
                 html,
-            } = catalog.render(mail, "en", &values).unwrap();
+            } = catalog.render(mail, None, &values).unwrap();
             let name = format!("{}.{case}", mail.name());
             insta::with_settings!({ snapshot_path => "../snapshots", prepend_module_to_snapshot => false }, {
                 insta::assert_snapshot!(format!("{name}.text"), format!("Subject: {subject}\n\n{text}"));
@@ -251,7 +251,7 @@ fn a_missing_value_is_an_error_and_names_the_file() {
     let error = catalog
         .render(
             Mail::EmailVerification,
-            "en",
+            None,
             &Values::new().text("name", "Anna"),
         )
         .unwrap_err();
@@ -295,11 +295,11 @@ fn a_hostile_value_is_shown_as_text_in_every_mail() {
     let catalog = Catalog::load(&options(None)).unwrap();
     for mail in Mail::ALL {
         for (case, values) in mail.samples(&site()) {
-            let harmless = catalog.render(mail, "en", &values).unwrap();
+            let harmless = catalog.render(mail, None, &values).unwrap();
             for (hostile, shown) in HOSTILE {
                 let about = format!("{} {case} {hostile:?}", mail.name());
                 let values = values.clone().text("name", hostile);
-                let rendered = catalog.render(mail, "en", &values).unwrap();
+                let rendered = catalog.render(mail, None, &values).unwrap();
                 assert_eq!(rendered.subject, harmless.subject, "{about}");
                 assert_eq!(
                     rendered.text,
@@ -325,13 +325,14 @@ fn a_hostile_value_is_shown_as_text_in_every_mail() {
 fn a_hostile_value_stays_on_the_subject_line_and_out_of_links() {
     let catalog = load(&[(
         "account_unlocked.md",
-        "---\nsubject: Hi {{ name }}\n---\n**{{ name }}**\n\n- {{ name }}\n\n[{{ name }}](https://example.com/)\n",
+        "---\nsubject: Hi {{ name }}\n---\n**{{ name }}**\n\n- {{ name }}\n\n[{{ name }}](https://example.com/)\n\n\
+            {% autoescape false %}{{ name }}{% endautoescape %}\n",
     )])
     .unwrap();
     for (hostile, shown) in HOSTILE {
         let values = Values::new().text("name", hostile);
         let rendered = catalog
-            .render(Mail::AccountUnlocked, "en", &values)
+            .render(Mail::AccountUnlocked, None, &values)
             .unwrap();
         assert_eq!(rendered.subject, format!("Hi {shown}"));
         assert_eq!(rendered.html.matches("<a ").count(), 2, "{hostile}");
@@ -350,7 +351,7 @@ fn a_link_is_shown_whole_wherever_its_characters_mean_something_to_markdown() {
         .link("link", link)
         .number("hours", 24);
     let rendered = catalog
-        .render(Mail::EmailVerification, "en", &values)
+        .render(Mail::EmailVerification, None, &values)
         .unwrap();
     assert!(
         rendered.text.contains(&format!("\n{shown}\n")),
@@ -375,7 +376,7 @@ fn the_html_loads_nothing_and_shows_its_language() {
     let catalog = Catalog::load(&options(None)).unwrap();
     for mail in Mail::ALL {
         for (_, values) in mail.samples(&site()) {
-            let html = catalog.render(mail, "en", &values).unwrap().html;
+            let html = catalog.render(mail, None, &values).unwrap().html;
             assert!(html.contains("<html lang=\"en\">"));
             for word in [
                 "<style",

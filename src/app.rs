@@ -1,0 +1,326 @@
+//! The composition root: connects to what there is, and builds every service once.
+
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::{PgPool, postgres::PgConnectOptions};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
+
+use crate::{
+    config::{self, Config, Environment},
+    domain::{id::RequestId, lockout::LockoutPolicy, message::Mailbox, profile::Profile},
+    http::state::{AppState, Shared},
+    infra::{
+        clock::Clock,
+        email::{Catalog, CatalogOptions, DirectoryMailer, Mailer, SiteUrl, SmtpMailer, SmtpOptions, SmtpSecurity},
+        keys::PurposeKey,
+        password_hasher::{HashCost, PasswordHasher},
+        random::Random,
+        sealer::Sealer,
+        wake_up::WakeUp,
+    },
+    repository::pool,
+    services::{
+        Ctx,
+        access_tokens::{self, AccessTokens},
+        login::{self, Login},
+        mail::Mails,
+        maintenance::{self, Maintenance},
+        rate_limits::RateLimits,
+        registration::{NewAccount, Registration, RegistrationPolicy},
+        session_cache::SessionCache,
+        users::Users,
+        verification::Verification,
+    },
+    worker::{
+        self, Worker, WorkerSettings,
+        handlers::{NotifyLockout, ResendVerification, SendMail, Sweep},
+        jobs_upkeep::{self, JobsUpkeep},
+    },
+};
+
+/// How long one mail may take at the SMTP server.
+const SMTP_TIME: Duration = Duration::from_secs(30);
+/// How often expired rows are cleared away.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+/// How often the queue tidies itself.
+const UPKEEP_EVERY: Duration = Duration::from_secs(3600);
+
+/// What the services run on: the real things, or a test's.
+pub struct Parts {
+    /// The settings.
+    pub config: Config,
+    /// The database.
+    pub database: PgConnectOptions,
+    /// The key of whatever is signed, hashed or sealed.
+    pub secret_key: SecretString,
+    /// What links are built from; ends in a slash.
+    pub base_url: Url,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// What a password's hash costs.
+    pub hash_cost: HashCost,
+    /// Threads that hash passwords; none: as many as cores.
+    pub hash_threads: Option<NonZeroUsize>,
+    /// How mail goes out.
+    pub mail_route: MailRoute,
+}
+
+/// How mail goes out.
+pub enum MailRoute {
+    /// To the SMTP server.
+    Send(Arc<dyn Mailer>),
+    /// Into a directory; in development it is shown at `/dev/mail`.
+    Keep(DirectoryMailer),
+}
+
+impl MailRoute {
+    /// The route of the settings; mail that isn't sent is kept in `directory`.
+    ///
+    /// # Errors
+    ///
+    /// If the settings can't be used.
+    pub fn of(config: &Config, directory: PathBuf, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let Some(smtp) = config.mail.smtp.clone() else {
+            return Ok(Self::Keep(DirectoryMailer::new(directory, Arc::clone(clock))));
+        };
+        let options = SmtpOptions {
+            host: smtp.server,
+            port: smtp.port,
+            security: match smtp.security {
+                config::SmtpSecurity::StartTls => SmtpSecurity::StartTls,
+                config::SmtpSecurity::Tls => SmtpSecurity::Tls,
+                config::SmtpSecurity::None => SmtpSecurity::None,
+            },
+            credentials: smtp.credentials,
+            hello_name: None,
+            timeout: SMTP_TIME,
+            extra_roots: None,
+        };
+        Ok(Self::Send(Arc::new(SmtpMailer::new(options, Arc::clone(clock))?)))
+    }
+}
+
+/// Every service, built once; cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    /// Makes accounts.
+    pub registration: Arc<Registration>,
+    /// Verifies addresses.
+    pub verification: Arc<Verification>,
+    /// Logs in.
+    pub login: Arc<Login>,
+    /// Issues access tokens and tells whose they are.
+    pub access_tokens: Arc<AccessTokens>,
+    /// Manages users.
+    pub users: Arc<Users>,
+    /// Enqueues and sends mail.
+    pub mails: Arc<Mails>,
+    /// Clears away what has expired.
+    pub maintenance: Arc<Maintenance>,
+}
+
+/// The whole service but its sockets.
+pub struct App {
+    /// Every service.
+    pub services: Services,
+    /// The database.
+    pub pool: PgPool,
+    /// What the HTTP layer needs.
+    pub state: AppState,
+    /// Wakes the worker.
+    pub wake_up: WakeUp,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    cache: Arc<SessionCache>,
+    database: PgConnectOptions,
+    config: Config,
+}
+
+impl App {
+    /// Builds every service. Connects to nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// If a template is broken or threads can't be started.
+    pub fn build(parts: Parts) -> anyhow::Result<Self> {
+        let Parts {
+            config,
+            database,
+            secret_key,
+            base_url,
+            clock,
+            random,
+            hash_cost,
+            hash_threads,
+            mail_route,
+        } = parts;
+        let pool = pool::connect(database.clone(), config.database.max_connections);
+        let wake_up = WakeUp::new();
+        let cache = Arc::new(SessionCache::default());
+        let limits = Arc::new(RateLimits::new(config.login.rate_limits));
+        let hasher = PasswordHasher::start(hash_cost, hash_threads, Arc::clone(&random))
+            .context("can't start threads that hash passwords")?;
+        let hasher = Arc::new(hasher);
+        let (mailer, caught_mail): (Arc<dyn Mailer>, _) = match mail_route {
+            MailRoute::Send(mailer) => (mailer, None),
+            MailRoute::Keep(directory) => {
+                let shown = config.environment == Environment::Development;
+                (Arc::new(directory.clone()), shown.then_some(directory))
+            }
+        };
+        let from = &config.mail.from.0;
+        let mails = Arc::new(Mails::new(
+            pool.clone(),
+            Arc::clone(&random),
+            Catalog::load(&CatalogOptions {
+                service: from.name.clone().unwrap_or_else(|| "User Management".to_owned()),
+                overrides: config.mail.templates_dir.clone(),
+            })?,
+            mailer,
+            Sealer::new(secret_key.expose_secret().as_bytes(), "mail"),
+            Mailbox {
+                name: from.name.clone(),
+                address: from.email.to_string(),
+            },
+            SiteUrl::parse(base_url.as_str())?,
+        ));
+        let access_tokens = Arc::new(AccessTokens::new(
+            pool.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&random),
+            Arc::clone(&cache),
+            access_tokens::Options {
+                secret_key: secret_key.clone(),
+                algorithm: config.tokens.algorithm,
+                issuer: base_url.to_string(),
+                lifetime: config.tokens.access_token_lifetime,
+            },
+        ));
+        let login = Arc::new(Login::new(
+            pool.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&random),
+            Arc::clone(&hasher),
+            Arc::clone(&access_tokens),
+            Arc::clone(&mails),
+            wake_up.clone(),
+            Arc::clone(&limits),
+            login::Options {
+                lockout: LockoutPolicy {
+                    max_attempts: config.login.max_attempts,
+                },
+                session_lifetime: config.tokens.session_lifetime,
+                throttle_key: PurposeKey::derive(&secret_key, "login throttle"),
+                device_key: PurposeKey::derive(&secret_key, "device token"),
+            },
+        ));
+        let services = Services {
+            registration: Arc::new(Registration::new(
+                pool.clone(),
+                Arc::clone(&random),
+                hasher,
+                Arc::clone(&mails),
+                wake_up.clone(),
+                Arc::clone(&limits),
+                RegistrationPolicy {
+                    first_user_is_admin: config.accounts.first_user_is_admin,
+                    hide_account_existence: config.accounts.hide_account_existence,
+                },
+            )),
+            verification: Arc::new(Verification::new(
+                pool.clone(),
+                Arc::clone(&random),
+                Arc::clone(&mails),
+                wake_up.clone(),
+                limits,
+                PurposeKey::derive(&secret_key, "resend verification"),
+            )),
+            users: Arc::new(Users::new(
+                pool.clone(),
+                Arc::clone(&random),
+                Arc::clone(&cache),
+                Arc::clone(&login),
+                Arc::clone(&mails),
+                wake_up.clone(),
+            )),
+            maintenance: Arc::new(Maintenance::new(pool.clone(), Arc::clone(&clock))),
+            login,
+            access_tokens,
+            mails,
+        };
+        let state = AppState::new(Shared {
+            services: services.clone(),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+            pool: pool.clone(),
+            base_url,
+            trusted_proxies: config.server.trusted_proxies.clone(),
+            cors_allowed_origins: config.server.cors_allowed_origins.clone(),
+            caught_mail,
+            draining: false.into(),
+        });
+        Ok(Self {
+            services,
+            pool,
+            state,
+            wake_up,
+            clock,
+            random,
+            cache,
+            database,
+            config,
+        })
+    }
+
+    /// Makes the administrator of `ADMIN_USER`, unless the address has an account.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    ///
+    /// # Concurrency
+    ///
+    /// Of several instances that start at once one makes him.
+    pub async fn ensure_admin(&self) -> anyhow::Result<()> {
+        let Some(admin) = self.config.accounts.first_admin.clone() else {
+            return Ok(());
+        };
+        let now = self.clock.now();
+        let ctx = Ctx::system(RequestId(self.random.uuid_v7(now)), now);
+        let account = NewAccount {
+            email: admin.email,
+            password: admin.password,
+            nickname: None,
+            profile: Profile::default(),
+        };
+        let made = self.services.registration.ensure_admin(&ctx, account).await;
+        made.context("can't make the administrator of ADMIN_USER")
+    }
+
+    /// Starts what keeps sessions fresh: needed wherever requests are served.
+    pub fn start_listening(&self, tasks: &TaskTracker, stop: &CancellationToken) {
+        let pool = pool::connect(self.database.clone(), 1);
+        tasks.spawn(access_tokens::listen(pool, Arc::clone(&self.cache), stop.clone()));
+        tasks.spawn(worker::announce(self.pool.clone(), self.wake_up.clone(), stop.clone()));
+    }
+
+    /// Starts the worker, which sends mail and does the other work behind requests.
+    pub fn start_worker(&self, tasks: &TaskTracker, stop: &CancellationToken) {
+        let clock = || Arc::clone(&self.clock);
+        let services = &self.services;
+        let worker = Worker::new(self.pool.clone(), clock(), Arc::clone(&self.random), self.wake_up.clone(), WorkerSettings::default())
+            .handle(SendMail::new(Arc::clone(&services.mails), clock()))
+            .handle(ResendVerification::new(Arc::clone(&services.verification), clock()))
+            .handle(NotifyLockout::new(Arc::clone(&services.login), clock()))
+            .handle(Sweep::new(Arc::clone(&services.maintenance), clock()))
+            .handle(JobsUpkeep::new(self.pool.clone(), clock()))
+            .every(maintenance::SWEEP, SWEEP_EVERY)
+            .every(jobs_upkeep::KIND, UPKEEP_EVERY);
+        tasks.spawn(worker.run(stop.clone()));
+    }
+}

@@ -1,0 +1,34 @@
+//! `user-management health`: what a container's HEALTHCHECK calls.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::config::Config;
+
+/// How long the server may take to answer.
+const PATIENCE: Duration = Duration::from_millis(2500);
+
+pub(super) fn run(config: &Config) -> anyhow::Result<()> {
+    let mut address: SocketAddr = config.server.bind_address;
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        SocketAddr::V4(_) | SocketAddr::V6(_) => {}
+    }
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("nobody listens on {address}"))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    write!(stream, "GET /health/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut status = [0; "HTTP/1.1 200".len()];
+    stream.read_exact(&mut status).context("the server gives no answer")?;
+    match status.strip_prefix(b"HTTP/1.1 ") {
+        Some(b"200") => Ok(()),
+        Some(status) => bail!("not ready: the server answers {}", String::from_utf8_lossy(status)),
+        None => bail!("not an HTTP server: {address}"),
+    }
+}

@@ -1,0 +1,143 @@
+//! What commands run on: settings, a runtime, a database.
+
+use std::{env, path::PathBuf, sync::Arc};
+
+use anyhow::{Context as _, bail};
+use sqlx::postgres::PgConnectOptions;
+use url::Url;
+
+use crate::{
+    app::{App, MailRoute, Parts},
+    config::{Config, Source},
+    infra::{
+        clock::{Clock, SystemClock},
+        embedded_postgres::{Durability, EmbeddedPostgres, Options, default_data_dir},
+        password_hasher::HashCost,
+        random::{Random, SystemRandom},
+        secret_file,
+    },
+    repository::pool,
+};
+
+/// Runs a command on a runtime with as many threads as there are cores.
+pub(super) fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?
+        .block_on(command)
+}
+
+/// The settings of the environment, and of a `.env` file for those that the environment lacks.
+pub(super) fn load_config() -> anyhow::Result<Config> {
+    let mut source: Source = match dotenvy::dotenv_iter() {
+        Ok(file) => file.collect::<Result<_, _>>().context("can't read the .env file")?,
+        Err(error) if error.not_found() => Source::new(),
+        Err(error) => return Err(error).context("can't read the .env file"),
+    };
+    source.extend(env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))));
+    Ok(Config::read(&source)?)
+}
+
+/// The database of a command: one that is there, or one of our own.
+pub(super) struct Database {
+    /// How to reach it.
+    pub(super) options: PgConnectOptions,
+    /// Our own, to be stopped at the end.
+    pub(super) embedded: Option<EmbeddedPostgres>,
+}
+
+impl Database {
+    /// Finds the database of the settings; without one it starts our own in `directory`.
+    pub(super) async fn open(config: &Config, directory: PathBuf, durability: Durability) -> anyhow::Result<Self> {
+        if let Some(options) = config.database.url.clone() {
+            return Ok(Self {
+                options,
+                embedded: None,
+            });
+        }
+        let options = Options {
+            directory,
+            durability,
+            max_connections: 100,
+            search_path: env::var_os("PATH"),
+        };
+        let embedded = EmbeddedPostgres::start(&options).await?;
+        Ok(Self {
+            options: embedded.connect_options(),
+            embedded: Some(embedded),
+        })
+    }
+
+    /// Stops the database if it is our own.
+    pub(super) async fn close(self) -> anyhow::Result<()> {
+        match self.embedded {
+            Some(embedded) => embedded.stop().await.context("can't stop PostgreSQL"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where this installation keeps its files.
+pub(super) fn data_dir(config: &Config) -> anyhow::Result<PathBuf> {
+    match &config.server.data_dir {
+        Some(directory) => std::path::absolute(directory).context("DATA_DIR is not a path"),
+        None => Ok(default_data_dir(&env::current_dir().context("can't tell the working directory")?)),
+    }
+}
+
+/// The parts of the real service.
+pub(super) fn parts(config: Config, database: PgConnectOptions, data_dir: &std::path::Path, base_url: Url) -> anyhow::Result<Parts> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let secret_key = match config.tokens.secret_key.clone() {
+        Some(key) => key,
+        None => {
+            let path = data_dir.join("secrets").join("jwt_secret_key");
+            secret_file::read_or_generate(&path, &*random)
+                .with_context(|| format!("can't keep a secret in {}", path.display()))?
+        }
+    };
+    let mail_route = MailRoute::of(&config, data_dir.join("mail"), &clock)?;
+    Ok(Parts {
+        config,
+        database,
+        secret_key,
+        base_url,
+        clock,
+        random,
+        hash_cost: HashCost::RECOMMENDED,
+        hash_threads: None,
+        mail_route,
+    })
+}
+
+/// The services, for a command that doesn't serve. In development without `DATABASE_URL` there is a
+/// database only while `serve` runs, or the command starts it.
+pub(super) async fn open_app() -> anyhow::Result<(App, Database)> {
+    let config = load_config()?;
+    let directory = data_dir(&config)?;
+    let database = Database::open(&config, directory.join("postgres"), Durability::Durable)
+        .await
+        .context("no database; if the server is running, stop it or set DATABASE_URL to the address that it logs")?;
+    pool::migrate(&database.options).await?;
+    let base_url = base_url(&config, config.server.bind_address)?;
+    let app = App::build(parts(config, database.options.clone(), &directory, base_url)?)?;
+    Ok((app, database))
+}
+
+/// What links are built from: the setting, or the address that the server is bound to.
+pub(super) fn base_url(config: &Config, bound: std::net::SocketAddr) -> anyhow::Result<Url> {
+    if let Some(url) = &config.server.base_url {
+        return Ok(url.clone());
+    }
+    let host = match bound.ip() {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        std::net::IpAddr::V4(ip) => ip.to_string(),
+        std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    match Url::parse(&format!("http://{host}:{}/", bound.port())) {
+        Ok(url) => Ok(url),
+        Err(error) => bail!("the bound address makes no URL: {error}"),
+    }
+}

@@ -1,0 +1,246 @@
+//! `user-management serve`.
+
+use std::{env, net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::runtime::{self, Database};
+use crate::{
+    app::App,
+    config::{Config, Environment, Source},
+    http::{self, server, telemetry::Metrics},
+    infra::{
+        embedded_postgres::{Durability, fresh_directory},
+        random::{Random, SystemRandom},
+    },
+    repository::pool,
+    shutdown,
+    telemetry::{self, LogTarget},
+};
+
+/// How often the metrics are tidied up.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// How to serve.
+#[derive(Debug, Default, Args)]
+pub(super) struct Options {
+    /// Serve on a free port with a throw-away database, and print one line of JSON when ready.
+    ///
+    /// For integration tests: whatever the settings say of databases and addresses is passed over,
+    /// mail is caught, and nothing is left when the server stops.
+    #[arg(long)]
+    ephemeral: bool,
+}
+
+/// What `--ephemeral` prints.
+#[derive(Serialize)]
+struct Ready {
+    url: String,
+    mail_url: String,
+    openapi_url: String,
+}
+
+pub(super) async fn run(options: Options) -> anyhow::Result<()> {
+    // Heard from the very start: a stop that comes while the database starts ends that properly too.
+    let stop = CancellationToken::new();
+    let signalled = stop.clone();
+    tokio::spawn(async move {
+        match shutdown::requested().await {
+            Ok(()) => tracing::info!("stopping"),
+            Err(error) => tracing::error!(%error, "can't hear of signals"),
+        }
+        signalled.cancel();
+    });
+    let setup = if options.ephemeral { Setup::ephemeral()? } else { Setup::configured()? };
+    let target = if options.ephemeral { LogTarget::StandardError } else { LogTarget::StandardOutput };
+    telemetry::start_log(setup.config.server.log_format, setup.config.server.debug, target)?;
+    let metrics = telemetry::start_metrics()?;
+    let listener = bind(setup.config.server.bind_address, "BIND_ADDRESS").await?;
+    let operations = bind_operations(&setup.config).await?;
+    let database = Database::open(&setup.config, setup.database_dir.clone(), setup.durability).await?;
+    let served = serve(setup, &database, listener, operations, metrics, stop, options.ephemeral).await;
+    let closed = database.close().await;
+    served?;
+    closed
+}
+
+/// What to serve, and where it keeps its files.
+struct Setup {
+    config: Config,
+    data_dir: PathBuf,
+    database_dir: PathBuf,
+    durability: Durability,
+}
+
+impl Setup {
+    fn configured() -> anyhow::Result<Self> {
+        let config = runtime::load_config()?;
+        let data_dir = runtime::data_dir(&config)?;
+        Ok(Self {
+            database_dir: data_dir.join("postgres"),
+            data_dir,
+            config,
+            durability: Durability::Durable,
+        })
+    }
+
+    fn ephemeral() -> anyhow::Result<Self> {
+        let random: &dyn Random = &SystemRandom;
+        // Nothing but these: a .env file that lies about must not change somebody's tests.
+        let mut source: Source = [
+            ("ENVIRONMENT", "development"),
+            ("BIND_ADDRESS", "127.0.0.1:0"),
+            ("OPERATIONS_ADDRESS", "127.0.0.1:0"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        let hex: String = random.bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
+        source.insert("JWT_SECRET_KEY".to_owned(), hex);
+        for name in EPHEMERAL_SETTINGS {
+            if let Ok(value) = env::var(name) {
+                source.insert((*name).to_owned(), value);
+            }
+        }
+        // The database's directory, which vanishes with it, holds the mail too.
+        let data_dir = fresh_directory(&env::temp_dir()).context("can't make a directory for temporary files")?;
+        Ok(Self {
+            config: Config::read(&source)?,
+            database_dir: data_dir.clone(),
+            data_dir,
+            durability: Durability::ThrowAway,
+        })
+    }
+}
+
+/// The settings that somebody's tests may want to choose.
+const EPHEMERAL_SETTINGS: &[&str] = &[
+    "ACCESS_TOKEN_EXPIRE_MINUTES",
+    "ADMIN_PASSWORD",
+    "ADMIN_USER",
+    "BIND_ADDRESS",
+    "CORS_ALLOWED_ORIGINS",
+    "DEBUG",
+    "EMAIL_TEMPLATES_DIR",
+    "FIRST_USER_IS_ADMIN",
+    "HIDE_ACCOUNT_EXISTENCE",
+    "LOG_FORMAT",
+    "MAIL_FROM",
+    "MAX_LOGIN_ATTEMPTS",
+    "RATE_LIMITS",
+    "RATE_LIMIT_LOGIN",
+    "RATE_LIMIT_REGISTER",
+    "RATE_LIMIT_RESEND",
+    "REFRESH_TOKEN_EXPIRE_MINUTES",
+    "SERVER_BASE_URL",
+];
+
+async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("can't listen on {address}; set {setting} to another address"))
+}
+
+/// The default operations address gives way in development: another project may use its port.
+async fn bind_operations(config: &Config) -> anyhow::Result<TcpListener> {
+    let address = config.server.operations_address;
+    let bound = bind(address, "OPERATIONS_ADDRESS").await;
+    if bound.is_err() && config.environment == Environment::Development && !config.server.operations_address_is_set {
+        return bind(SocketAddr::new(address.ip(), 0), "OPERATIONS_ADDRESS").await;
+    }
+    bound
+}
+
+async fn serve(
+    setup: Setup,
+    database: &Database,
+    listener: TcpListener,
+    operations: TcpListener,
+    metrics: PrometheusHandle,
+    stop: CancellationToken,
+    ephemeral: bool,
+) -> anyhow::Result<()> {
+    let bound = listener.local_addr().context("the listening socket has no address")?;
+    let operations_address = operations.local_addr().context("the listening socket has no address")?;
+    let Some(migrated) = stop.run_until_cancelled(pool::migrate(&database.options)).await else {
+        return Ok(());
+    };
+    migrated?;
+    let base_url = runtime::base_url(&setup.config, bound)?;
+    let (warnings, runs_worker) = (setup.config.warnings.clone(), setup.config.server.worker);
+    let app = App::build(runtime::parts(setup.config, database.options.clone(), &setup.data_dir, base_url)?)?;
+    app.ensure_admin().await?;
+
+    let tasks = TaskTracker::new();
+    app.start_listening(&tasks, &stop);
+    tell(&app, bound, operations_address, database, ephemeral)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    if runs_worker {
+        app.start_worker(&tasks, &stop);
+    }
+    tasks.spawn(tidy(metrics.clone(), stop.clone()));
+    // Metrics and health are there until the last request has been answered.
+    let drained = CancellationToken::new();
+    let operations_router = http::operations_router(&app.state, Metrics(metrics));
+    let operations = tokio::spawn(server::serve(operations, operations_router, drained.clone()));
+    let state = app.state.clone();
+    let draining = stop.clone();
+    tasks.spawn(async move {
+        draining.cancelled().await;
+        state.drain();
+    });
+    server::serve(listener, http::router(&app.state), stop).await;
+    tasks.close();
+    tasks.wait().await;
+    drained.cancel();
+    operations.await.context("the server of metrics failed")?;
+    app.pool.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The first log line: where everything is.
+fn tell(app: &App, bound: SocketAddr, operations: SocketAddr, database: &Database, ephemeral: bool) -> anyhow::Result<()> {
+    let state = &app.state;
+    let ready = Ready {
+        url: state.url("").trim_end_matches('/').to_owned(),
+        mail_url: state.url("dev/mail"),
+        openapi_url: state.url("openapi.json"),
+    };
+    tracing::info!(
+        address = %bound,
+        api = ready.url,
+        docs = state.url("docs"),
+        mail = state.caught_mail.as_ref().map(|_| &ready.mail_url),
+        metrics = %format_args!("http://{operations}/metrics"),
+        database = database.embedded.as_ref().map(crate::infra::embedded_postgres::EmbeddedPostgres::url),
+        "ready"
+    );
+    if ephemeral {
+        print_line(&serde_json::to_string(&ready).context("can't write the line")?)?;
+    }
+    Ok(())
+}
+
+fn print_line(line: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) => bail!("can't tell that the server is ready: {error}"),
+    }
+}
+
+/// Keeps the buffers of metrics small while nobody asks for them.
+async fn tidy(metrics: PrometheusHandle, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        metrics.run_upkeep();
+    }
+}

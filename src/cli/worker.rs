@@ -1,0 +1,34 @@
+//! `user-management worker`.
+
+use anyhow::bail;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::runtime;
+use crate::{
+    app::App,
+    repository::pool,
+    shutdown,
+    telemetry::{self, LogTarget},
+};
+
+pub(super) async fn run() -> anyhow::Result<()> {
+    let config = runtime::load_config()?;
+    telemetry::start_log(config.server.log_format, config.server.debug, LogTarget::StandardOutput)?;
+    let Some(database) = config.database.url.clone() else {
+        bail!("`worker` shares a database with servers: set DATABASE_URL. Without one `serve` runs a worker of its own");
+    };
+    pool::migrate(&database).await?;
+    let data_dir = runtime::data_dir(&config)?;
+    let base_url = runtime::base_url(&config, config.server.bind_address)?;
+    let app = App::build(runtime::parts(config, database, &data_dir, base_url)?)?;
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    app.start_worker(&tasks, &stop);
+    tracing::info!("ready");
+    shutdown::requested().await?;
+    tracing::info!("stopping");
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+    app.pool.close().await;
+    Ok(())
+}

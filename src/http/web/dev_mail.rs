@@ -1,0 +1,131 @@
+//! `GET /dev/mail`: what would have been sent, in development.
+
+use anyhow::anyhow;
+use askama::Template;
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::pages;
+use crate::{
+    error::{Error, ErrorCode, Result},
+    http::{error::Answer, middleware::ContentPolicy, state::AppState},
+    infra::email::{CaughtMail, DirectoryMailer},
+};
+
+/// How many mails are listed.
+const MOST: usize = 200;
+
+/// A mail's own page: nothing but the mail, and only in a frame of ours.
+const MAIL_POLICY: ContentPolicy = ContentPolicy(
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; \
+     sandbox allow-popups allow-popups-to-escape-sandbox",
+);
+
+/// The page frames a mail.
+const FRAME_POLICY: ContentPolicy = ContentPolicy(
+    "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+pub(super) fn router() -> Router<AppState> {
+    Router::new()
+        .route("/dev/mail", get(list))
+        .route("/dev/mail/", get(list))
+        .route("/dev/mail/{id}", get(read))
+        .route("/dev/mail/{id}/", get(read))
+        .route("/dev/mail/{id}/html", get(read_html))
+}
+
+#[derive(Template)]
+#[template(path = "dev_mail_list.html")]
+struct ListTemplate {
+    path: String,
+    mails: Vec<CaughtMail>,
+}
+
+#[derive(Template)]
+#[template(path = "dev_mail.html")]
+struct MailTemplate {
+    path: String,
+    mail: CaughtMail,
+}
+
+/// A mail for programs: somebody's integration tests read the links.
+#[derive(Serialize)]
+struct MailBody {
+    message_id: String,
+    from: String,
+    to: String,
+    subject: String,
+    date: DateTime<Utc>,
+    text: String,
+    links: Vec<String>,
+    html_url: String,
+}
+
+impl MailBody {
+    fn new(state: &AppState, mail: CaughtMail) -> Self {
+        Self {
+            html_url: state.url(&format!("dev/mail/{}/html", mail.message_id)),
+            message_id: mail.message_id.to_string(),
+            from: mail.from,
+            to: mail.to,
+            subject: mail.subject,
+            date: mail.date,
+            text: mail.text,
+            links: mail.links,
+        }
+    }
+}
+
+/// The list, as a page for browsers and as JSON for everybody else.
+async fn list(State(state): State<AppState>, headers: HeaderMap) -> Answer<Response> {
+    let mails = mailbox(&state)?.list(MOST).await.map_err(unreadable)?;
+    if pages::is_wanted(&headers) {
+        let path = path(&state);
+        return Ok(pages::render(StatusCode::OK, &ListTemplate { path, mails }));
+    }
+    let mails: Vec<_> = mails.into_iter().map(|mail| MailBody::new(&state, mail)).collect();
+    Ok(Json(mails).into_response())
+}
+
+async fn read(State(state): State<AppState>, headers: HeaderMap, Path(id): Path<String>) -> Answer<Response> {
+    let mail = find(&state, &id).await?;
+    if pages::is_wanted(&headers) {
+        let path = path(&state);
+        let mut response = pages::render(StatusCode::OK, &MailTemplate { path, mail });
+        response.extensions_mut().insert(FRAME_POLICY);
+        return Ok(response);
+    }
+    Ok(Json(MailBody::new(&state, mail)).into_response())
+}
+
+async fn read_html(State(state): State<AppState>, Path(id): Path<String>) -> Answer<Response> {
+    let mail = find(&state, &id).await?;
+    let mut response = ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], mail.html).into_response();
+    response.extensions_mut().insert(MAIL_POLICY);
+    Ok(response)
+}
+
+fn path(state: &AppState) -> String {
+    format!("{}dev/mail", state.base_path())
+}
+
+fn mailbox(state: &AppState) -> Result<&DirectoryMailer> {
+    state.caught_mail.as_ref().ok_or(Error::NotFound(ErrorCode::NotFound))
+}
+
+async fn find(state: &AppState, id: &str) -> Result<CaughtMail> {
+    let mail = mailbox(state)?.get(id).await.map_err(unreadable)?;
+    mail.ok_or(Error::NotFound(ErrorCode::NotFound))
+}
+
+fn unreadable(error: std::io::Error) -> Error {
+    Error::Internal(anyhow!(error).context("can't read the caught mail"))
+}

@@ -1,0 +1,88 @@
+//! Logs and metrics of the process.
+
+use std::io;
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::config::LogFormat;
+
+/// Where log lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogTarget {
+    /// A service's log is a stream on standard output.
+    StandardOutput,
+    /// Where standard output is for answers.
+    StandardError,
+}
+
+/// Bounds of request and hash times, in seconds.
+const SECONDS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
+];
+
+/// Starts the log. `RUST_LOG` picks what is logged where it is set.
+///
+/// # Errors
+///
+/// If a log was started already.
+pub fn start_log(format: LogFormat, debug: bool, target: LogTarget) -> anyhow::Result<()> {
+    let default = if debug { "info,user_management=debug" } else { "warn,user_management=info" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let writer = move || -> Box<dyn io::Write> {
+        match target {
+            LogTarget::StandardOutput => Box::new(io::stdout()),
+            LogTarget::StandardError => Box::new(io::stderr()),
+        }
+    };
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+    let layer = match format {
+        LogFormat::Text => layer.with_target(false).with_ansi(is_terminal(target)).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(layer).try_init().context("can't start the log")
+}
+
+fn is_terminal(target: LogTarget) -> bool {
+    use io::IsTerminal as _;
+    match target {
+        LogTarget::StandardOutput => io::stdout().is_terminal(),
+        LogTarget::StandardError => io::stderr().is_terminal(),
+    }
+}
+
+/// Starts collecting metrics. Call [`PrometheusHandle::run_upkeep`] now and then.
+///
+/// # Errors
+///
+/// If they are collected already.
+pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
+        .context("bounds of metrics are wrong")?
+        .build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).context("can't start metrics")?;
+    describe();
+    Ok(handle)
+}
+
+fn describe() {
+    use metrics::{describe_counter, describe_gauge, describe_histogram};
+    describe_histogram!("http_request_seconds", "Requests by method, route and class of status");
+    describe_histogram!("password_hash_seconds", "Time that a thread spent on one password");
+    describe_counter!("password_hashes_refused_total", "Requests that found no thread to hash a password in time");
+    describe_counter!("logins_total", "Attempts to log in by outcome");
+    describe_counter!("lockouts_total", "Names of accounts that were locked after failed logins");
+    describe_counter!("rate_limited_total", "Requests turned away by the limits per client address");
+    describe_counter!("users_created_total", "Accounts made");
+    describe_counter!("emails_verified_total", "Addresses verified");
+    describe_counter!("mails_total", "Attempts to send a mail by outcome");
+    describe_counter!("jobs_finished_total", "Runs of jobs by kind and outcome");
+    describe_gauge!("jobs", "Jobs in the queue by state");
+    describe_gauge!("jobs_overdue_seconds", "How long the oldest job that is due has been waiting");
+    describe_gauge!("database_up", "Whether the database answers");
+    describe_gauge!("database_connections", "Connections of the pool");
+    describe_gauge!("database_connections_idle", "Connections of the pool that nobody uses");
+}

@@ -1,0 +1,114 @@
+//! The jobs of the services.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+
+use super::{JobHandler, Outcome};
+use crate::{
+    error::{Error, Result},
+    infra::clock::Clock,
+    repository::jobs::{ClaimedJob, JobKind},
+    services::{
+        login::{self, Login},
+        mail::{self, Delivery, Mails},
+        maintenance::{self, Maintenance},
+        verification::{self, Verification},
+    },
+};
+
+/// How long a mail may take: as long as the SMTP server may, and a little for our own part.
+const MAIL_TIME: Duration = Duration::from_secs(45);
+/// How long work in the database may take.
+const DATABASE_TIME: Duration = Duration::from_secs(20);
+
+/// What a failure of a service means for a job.
+fn outcome(result: Result<()>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Done,
+        Err(error @ Error::Invalid(_)) => Outcome::Permanent {
+            error: error.to_string(),
+        },
+        Err(error) => Outcome::Backoff {
+            error: error.to_string(),
+        },
+    }
+}
+
+macro_rules! handler {
+    ($(#[doc = $doc:literal])+ $name:ident($service:ty), $kind:expr, $limit:expr, |$this:ident, $job:ident, $now:ident| $run:expr) => {
+        $(#[doc = $doc])+
+        pub struct $name {
+            service: Arc<$service>,
+            clock: Arc<dyn Clock>,
+        }
+
+        impl $name {
+            /// The handler.
+            pub fn new(service: Arc<$service>, clock: Arc<dyn Clock>) -> Self {
+                Self { service, clock }
+            }
+        }
+
+        impl JobHandler for $name {
+            fn kind(&self) -> JobKind {
+                $kind
+            }
+
+            fn time_limit(&self) -> Duration {
+                $limit
+            }
+
+            fn run<'a>(&'a self, $job: &'a ClaimedJob) -> BoxFuture<'a, Outcome> {
+                let ($this, $now) = (&self.service, self.clock.now());
+                Box::pin(async move { $run })
+            }
+        }
+    };
+}
+
+handler! {
+    /// Sends a mail.
+    SendMail(Mails), mail::SEND_MAIL, MAIL_TIME, |mails, job, now| {
+        match mails.deliver(&job.payload, job.sealed_secret.as_deref(), now).await {
+            Ok(Delivery::Sent) => {
+                metrics::counter!("mails_total", "outcome" => "sent").increment(1);
+                Outcome::Done
+            }
+            Ok(Delivery::Obsolete) => {
+                metrics::counter!("mails_total", "outcome" => "obsolete").increment(1);
+                Outcome::Done
+            }
+            Ok(Delivery::Transient(error)) => {
+                metrics::counter!("mails_total", "outcome" => "retried").increment(1);
+                Outcome::Backoff { error }
+            }
+            Ok(Delivery::Permanent(error)) => {
+                metrics::counter!("mails_total", "outcome" => "failed").increment(1);
+                Outcome::Permanent { error }
+            }
+            Err(error) => Outcome::Backoff { error: error.to_string() },
+        }
+    }
+}
+
+handler! {
+    /// Sends another verification mail, if there is a reason for one.
+    ResendVerification(Verification), verification::RESEND_VERIFICATION, DATABASE_TIME, |verification, job, now| {
+        outcome(verification.resend_now(&job.payload, now).await)
+    }
+}
+
+handler! {
+    /// Tells an owner that his account is locked for a while.
+    NotifyLockout(Login), login::NOTIFY_LOCKOUT, DATABASE_TIME, |login, job, now| {
+        outcome(login.notify_lockout(&job.payload, now).await)
+    }
+}
+
+handler! {
+    /// Clears away what has expired.
+    Sweep(Maintenance), maintenance::SWEEP, DATABASE_TIME, |maintenance, _job, now| {
+        outcome(maintenance.sweep(now).await)
+    }
+}

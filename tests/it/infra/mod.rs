@@ -1,0 +1,3 @@
+//! Effects outside our PostgreSQL.
+
+mod smtp;
