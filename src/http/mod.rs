@@ -63,7 +63,6 @@ pub fn document(base_path: &str) -> utoipa::openapi::OpenApi {
 }
 
 /// The whole service.
-#[must_use]
 pub fn router(state: &AppState) -> Router {
     let (routes, _) = documented().split_for_parts();
     let routes = routes
@@ -75,7 +74,6 @@ pub fn router(state: &AppState) -> Router {
 }
 
 /// What is served on the operations address only.
-#[must_use]
 pub fn operations_router(state: &AppState, metrics: telemetry::Metrics) -> Router {
     let (health, _) = api::health::router().split_for_parts();
     let routes = health

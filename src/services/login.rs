@@ -11,13 +11,13 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use super::{
     Ctx,
     access_tokens::{AccessToken, AccessTokens},
     mail::{Mails, UserMail},
-    queue::Queue,
+    platform::Platform,
     rate_limits::{Limited, RateLimits},
 };
 use crate::{
@@ -30,10 +30,8 @@ use crate::{
     },
     error::{Error, ErrorCode, Result},
     infra::{
-        clock::Clock,
         keys::PurposeKey,
         password_hasher::{PasswordHasher, Verdict},
-        random::Random,
     },
     repository::{
         jobs::{JobKind, NewJob},
@@ -87,13 +85,10 @@ pub struct Options {
 
 /// Logs users in.
 pub struct Login {
-    pool: PgPool,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
+    platform: Platform,
     hasher: Arc<PasswordHasher>,
     access_tokens: Arc<AccessTokens>,
     mails: Arc<Mails>,
-    queue: Queue,
     limits: Arc<RateLimits>,
     options: Options,
 }
@@ -117,29 +112,19 @@ impl Attempt<'_> {
 
 impl Login {
     /// The service on this database.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a part that a login really uses; a struct of them would be another name for it"
-    )]
     pub fn new(
-        pool: PgPool,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
+        platform: Platform,
         hasher: Arc<PasswordHasher>,
         access_tokens: Arc<AccessTokens>,
         mails: Arc<Mails>,
-        queue: Queue,
         limits: Arc<RateLimits>,
         options: Options,
     ) -> Self {
         Self {
-            pool,
-            clock,
-            random,
+            platform,
             hasher,
             access_tokens,
             mails,
-            queue,
             limits,
             options,
         }
@@ -164,8 +149,8 @@ impl Login {
         self.limits.check(ctx, Limited::Login)?;
         let attempt = self.attempt(ctx, username, typed);
         let charge = {
-            let mut connection = self.pool.acquire().await?;
-            let now = self.clock.database_override();
+            let mut connection = self.platform.pool.acquire().await?;
+            let now = self.platform.clock.database_override();
             login_throttle::charge(&mut connection, attempt.bucket(), self.options.lockout, now)
                 .await?
         };
@@ -188,7 +173,7 @@ impl Login {
             }
             // The password wasn't looked at, so nothing was tried.
             Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => {
-                let mut connection = self.pool.acquire().await?;
+                let mut connection = self.platform.pool.acquire().await?;
                 login_throttle::refund(&mut connection, attempt.bucket(), self.options.lockout)
                     .await?;
                 Err(error)
@@ -215,7 +200,7 @@ impl Login {
 
     async fn check(&self, ctx: &Ctx, attempt: &Attempt<'_>) -> Result<LoggedIn> {
         let credentials = {
-            let mut connection = self.pool.acquire().await?;
+            let mut connection = self.platform.pool.acquire().await?;
             users::find_credentials(&mut connection, &attempt.identifier).await?
         };
         let hash = credentials
@@ -226,7 +211,7 @@ impl Login {
             return Err(Error::Unauthenticated(ErrorCode::InvalidCredentials));
         };
         if !credentials.is_verified || credentials.is_locked {
-            let mut connection = self.pool.acquire().await?;
+            let mut connection = self.platform.pool.acquire().await?;
             login_throttle::clear(&mut connection, attempt.bucket()).await?;
             return Err(if credentials.is_locked {
                 outcome("locked_by_administrator");
@@ -250,14 +235,14 @@ impl Login {
         renewed: Option<&PasswordHash>,
     ) -> Result<LoggedIn> {
         let session = NewSession {
-            id: SessionId(self.random.uuid_v7(ctx.now)),
+            id: SessionId(self.platform.random.uuid_v7(ctx.now)),
             user_id,
             user_agent: ctx.client.user_agent.as_deref(),
             client_address: ctx.client.address.map(|address| address.to_string()),
             created_at: ctx.now,
             expires_at: ctx.now + self.options.session_lifetime,
         };
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.platform.pool.begin().await?;
         let role = users::record_login(&mut transaction, user_id, hash, renewed, ctx.now)
             .await?
             .ok_or(Error::Unauthenticated(ErrorCode::InvalidCredentials))?;
@@ -288,11 +273,12 @@ impl Login {
             identifier: attempt.identifier,
         })
         .context("can't write a job")?;
-        let mut connection = self.pool.acquire().await?;
-        self.queue
+        let mut connection = self.platform.pool.acquire().await?;
+        self.platform
+            .queue
             .enqueue(&mut connection, &NewJob::new(NOTIFY_LOCKOUT, payload))
             .await?;
-        self.queue.wake();
+        self.platform.queue.wake();
         Ok(())
     }
 
@@ -308,7 +294,7 @@ impl Login {
     ) -> Result<()> {
         let Lockout { identifier } =
             Deserialize::deserialize(payload).context("can't read a job")?;
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.platform.pool.begin().await?;
         let Some(user) = users::find_by_email(&mut transaction, &identifier).await? else {
             return Ok(());
         };
@@ -324,7 +310,7 @@ impl Login {
         {
             return Ok(());
         }
-        let token = OneTimeToken::generate(&*self.random);
+        let token = OneTimeToken::generate(&*self.platform.random);
         one_time_tokens::replace(
             &mut transaction,
             user.id,
@@ -338,7 +324,7 @@ impl Login {
             .enqueue(&mut transaction, user.id, mail, now)
             .await?;
         transaction.commit().await?;
-        self.queue.wake();
+        self.platform.queue.wake();
         Ok(())
     }
 
@@ -355,7 +341,7 @@ impl Login {
         token: &OneTimeToken,
     ) -> Result<SecretString> {
         let refused = || Error::InvalidToken(ErrorCode::InvalidUnlockToken);
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.platform.pool.begin().await?;
         let good = one_time_tokens::consume(
             &mut transaction,
             user_id,
@@ -384,7 +370,7 @@ impl Login {
     /// If the database fails.
     pub async fn end_lockout(&self, connection: &mut PgConnection, email: &Email) -> Result<bool> {
         let key = self.key(&email.normalized());
-        login_throttle::clear_all(connection, &key, self.clock.database_override()).await
+        login_throttle::clear_all(connection, &key, self.platform.clock.database_override()).await
     }
 
     fn key(&self, identifier: &str) -> [u8; 32] {
@@ -394,7 +380,7 @@ impl Login {
     /// Names a device to this account: an id and its signature. The device keeps its id from login
     /// to login.
     fn device_token(&self, device: Option<[u8; DEVICE_ID]>, key: &[u8; 32]) -> SecretString {
-        let id = device.unwrap_or_else(|| self.random.bytes());
+        let id = device.unwrap_or_else(|| self.platform.random.bytes());
         let signature = self.options.device_key.tag(&[&id, key]);
         BASE64_URL_SAFE_NO_PAD
             .encode([id.as_slice(), &signature].concat())

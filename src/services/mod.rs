@@ -12,6 +12,7 @@ pub mod login;
 pub mod mail;
 pub mod maintenance;
 pub mod nicknames;
+pub mod platform;
 pub mod queue;
 pub mod rate_limits;
 pub mod registration;
