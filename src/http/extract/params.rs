@@ -98,10 +98,12 @@ fn number(
         return default;
     };
     // Two values are as unclear as none that can be read.
+    // The parser of numbers would take a plus.
+    let is_plain = text.bytes().all(|b| b.is_ascii_digit());
     let value = text
         .parse()
         .ok()
-        .filter(|value| (least..=most).contains(value) && values.next().is_none());
+        .filter(|value| is_plain && (least..=most).contains(value) && values.next().is_none());
     value.unwrap_or_else(|| {
         errors.push(FieldError {
             location: vec!["query".into(), name.into()],
