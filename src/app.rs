@@ -26,7 +26,7 @@ use crate::{
     },
     repository::pool,
     services::{
-        Ctx,
+        Ctx, Services,
         access_tokens::{self, AccessTokens},
         login::{self, Login},
         mail::Mails,
@@ -114,25 +114,6 @@ impl MailRoute {
             Arc::clone(clock),
         )?)))
     }
-}
-
-/// Every service, built once; cheap to clone.
-#[derive(Clone)]
-pub struct Services {
-    /// Makes accounts.
-    pub registration: Arc<Registration>,
-    /// Verifies addresses.
-    pub verification: Arc<Verification>,
-    /// Logs in.
-    pub login: Arc<Login>,
-    /// Issues access tokens and tells whose they are.
-    pub access_tokens: Arc<AccessTokens>,
-    /// Manages users.
-    pub users: Arc<Users>,
-    /// Enqueues and sends mail.
-    pub mails: Arc<Mails>,
-    /// Clears away what has expired.
-    pub maintenance: Arc<Maintenance>,
 }
 
 /// The whole service but its sockets.

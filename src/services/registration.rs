@@ -239,7 +239,7 @@ impl Registration {
     ) -> Result<User> {
         let user = self.user(ctx, account, role);
         let user = self.insert(connection, user, hash).await?;
-        let token = OneTimeToken::generate(&*self.platform.random);
+        let token = OneTimeToken::new(self.platform.random.bytes());
         one_time_tokens::replace(
             connection,
             user.id,

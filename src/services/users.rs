@@ -141,7 +141,7 @@ impl Users {
                 error => error,
             })?;
         if new_address {
-            let token = OneTimeToken::generate(&*self.platform.random);
+            let token = OneTimeToken::new(self.platform.random.bytes());
             one_time_tokens::discard(&mut transaction, id, Purpose::AccountUnlock).await?;
             one_time_tokens::replace(
                 &mut transaction,

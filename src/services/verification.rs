@@ -142,7 +142,7 @@ impl Verification {
         if user.email_verified_at.is_some() || issued.is_some_and(|at| now - at < RESEND_WAIT) {
             return Ok(());
         }
-        let token = OneTimeToken::generate(&*self.platform.random);
+        let token = OneTimeToken::new(self.platform.random.bytes());
         one_time_tokens::replace(&mut transaction, user.id, purpose, &token, now).await?;
         self.mails
             .enqueue(
