@@ -301,6 +301,10 @@ impl Login {
     /// # Errors
     ///
     /// If the database fails, or the job is not one of ours.
+    ///
+    /// # Concurrency
+    ///
+    /// The user's row is locked, so that he isn't deleted meanwhile.
     pub async fn notify_lockout(
         &self,
         payload: &serde_json::Value,
@@ -310,6 +314,9 @@ impl Login {
             Deserialize::deserialize(payload).context("can't read a job")?;
         let mut transaction = self.pool.begin().await?;
         let Some(user) = users::find_by_email(&mut transaction, &identifier).await? else {
+            return Ok(());
+        };
+        let Some(user) = users::find_for_update(&mut transaction, user.id).await? else {
             return Ok(());
         };
         if user.email_verified_at.is_none()

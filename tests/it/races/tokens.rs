@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use serde_json::json;
+use user_management::{domain::role::Role, infra::clock::Clock as _};
 
 use super::{
     assert_no_deadlocks, counts, discard_mail, insist, number, outcome, tally, together,
@@ -212,5 +213,76 @@ async fn a_user_who_is_deleted_while_he_verifies_leaves_nothing() {
             .await
             .expect_problem(401, "invalid_credentials");
     }
+    assert_no_deadlocks(&instances).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_is_deleted_while_he_is_told_of_a_lockout_leaves_nothing() {
+    let instances = two_instances(&[]).await;
+    let app = &instances[0];
+    let mut users = Vec::new();
+    for number in 0..20 {
+        let user = app
+            .user(Role::Authenticated, &format!("user{number}@example.com"))
+            .await;
+        // He has been told before, so that the notice and the token are there already.
+        let payload = json!({"identifier": user.email});
+        let login = &app.app.services.login;
+        login
+            .notify_lockout(&payload, app.clock.now())
+            .await
+            .unwrap();
+        users.push((user.id, payload));
+    }
+    app.clock.advance(TimeDelta::hours(2));
+    let admin = Arc::new(app.admin().await);
+    for (round, (id, payload)) in users.into_iter().enumerate() {
+        together(&instances, 2, |app, number| {
+            let (payload, admin) = (payload.clone(), Arc::clone(&admin));
+            async move {
+                if number == round % 2 {
+                    let path = format!("/users/{id}");
+                    app.delete(&path).by(&admin).send().await.expect(204);
+                } else {
+                    let login = &app.app.services.login;
+                    login
+                        .notify_lockout(&payload, app.clock.now())
+                        .await
+                        .unwrap();
+                }
+            }
+        })
+        .await;
+    }
+    discard_mail(app).await;
+    assert_eq!(app.count("users").await, 1);
+    assert_eq!(app.count("one_time_tokens").await, 0);
+    assert_eq!(app.count("notices").await, 0);
+    assert_no_deadlocks(&instances).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_is_deleted_while_somebody_registers_with_his_address_makes_no_fault() {
+    let instances = two_instances(&[("HIDE_ACCOUNT_EXISTENCE", "true")]).await;
+    let app = &instances[0];
+    let admin = Arc::new(app.admin().await);
+    for round in 0..20 {
+        let email = Arc::new(format!("user{round}@example.com"));
+        let id = app.user(Role::Authenticated, &email).await.id;
+        let answers = together(&instances, 2, |app, number| {
+            let (email, admin) = (Arc::clone(&email), Arc::clone(&admin));
+            async move {
+                if number == round % 2 {
+                    let path = format!("/users/{id}");
+                    app.delete(&path).by(&admin).send().await
+                } else {
+                    app.register(&email).await
+                }
+            }
+        })
+        .await;
+        assert_eq!(tally(&answers), counts([("202", 1), ("204", 1)]));
+    }
+    discard_mail(app).await;
     assert_no_deadlocks(&instances).await;
 }
