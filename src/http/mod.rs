@@ -5,7 +5,7 @@
 //! 1. A handler in `api/<noun>.rs` with `#[utoipa::path]`: operation id, tag, every status that can
 //!    occur, an example for each body. Its arguments: an actor ([`extract::Anyone`] or
 //!    [`extract::Authenticated`]), then path, query and body.
-//! 2. Name it in the `router()` of that file with `routes!`; [`mount`] takes it with and without its
+//! 2. Name it in the `router()` of that file with `routes!`; `mount` takes it with and without its
 //!    trailing slash.
 //! 3. Add its row to the matrix in `tests/it/authz.rs`: the build is red until it is there.
 //! 4. Renew the document: `UPDATE_DOCS=1 cargo test openapi`.

@@ -207,7 +207,8 @@ pub async fn find(connection: &mut PgConnection, id: UserId) -> Result<Option<Us
 ///
 /// # Concurrency
 ///
-/// Whoever wants to change or delete him waits.
+/// Whoever wants to change or delete him waits. Take this lock before those of other rows of his
+/// (tokens, notices): a deletion takes them in that order, and two orders make deadlocks.
 pub async fn find_for_update(connection: &mut PgConnection, id: UserId) -> Result<Option<User>> {
     let row: Option<UserRow> = sqlx::query_as(concat!(
         "select ",

@@ -312,6 +312,8 @@ impl Registration {
     async fn tell_owner(&self, ctx: &Ctx, email: &str) -> Result<()> {
         let mut transaction = self.platform.pool.begin().await?;
         if let Some(user) = users::find_by_email(&mut transaction, email).await?
+            // He must not be deleted meanwhile.
+            && let Some(user) = users::find_for_update(&mut transaction, user.id).await?
             && notices::claim(
                 &mut transaction,
                 user.id,

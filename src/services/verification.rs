@@ -72,19 +72,18 @@ impl Verification {
     ///
     /// # Concurrency
     ///
-    /// Of several uses at once one succeeds.
+    /// Of several uses at once one succeeds. The user's row is locked before his token: see
+    /// [`users::find_for_update`].
     pub async fn verify(&self, ctx: &Ctx, user_id: UserId, token: &OneTimeToken) -> Result<()> {
         let refused = Error::InvalidToken(ErrorCode::InvalidVerificationToken);
+        let purpose = Purpose::EmailVerification;
         let mut transaction = self.platform.pool.begin().await?;
-        let good = one_time_tokens::consume(
-            &mut transaction,
-            user_id,
-            Purpose::EmailVerification,
-            token,
-            ctx.now,
-        )
-        .await?;
-        if !good || !users::verify_email(&mut transaction, user_id, ctx.now).await? {
+        if users::find_for_update(&mut transaction, user_id)
+            .await?
+            .is_none()
+            || !one_time_tokens::consume(&mut transaction, user_id, purpose, token, ctx.now).await?
+            || !users::verify_email(&mut transaction, user_id, ctx.now).await?
+        {
             return Err(refused);
         }
         transaction.commit().await?;

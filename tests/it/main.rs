@@ -14,7 +14,11 @@ mod harness;
 #[cfg(test)]
 mod infra;
 #[cfg(test)]
+mod races;
+#[cfg(test)]
 mod repository;
+#[cfg(test)]
+mod services;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

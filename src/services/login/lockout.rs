@@ -40,7 +40,7 @@ struct Lockout {
 impl Login {
     pub(super) async fn locked_out(&self, ctx: &Ctx, attempt: Attempt<'_>) -> Result<()> {
         metrics::counter!("lockouts_total").increment(1);
-        tracing::warn!(request_id = %ctx.request_id, client = ?ctx.client.address, "too many failed logins: an account name is locked for a while");
+        tracing::warn!(request_id = %ctx.request_id, "too many failed logins: an account name is locked for a while");
         if attempt.device.is_some() {
             // The owner's own device: he knows.
             return Ok(());
@@ -73,6 +73,10 @@ impl Login {
             Deserialize::deserialize(payload).context("can't read a job")?;
         let mut transaction = self.platform.pool.begin().await?;
         let Some(user) = users::find_by_email(&mut transaction, &identifier).await? else {
+            return Ok(());
+        };
+        // He must not be deleted meanwhile.
+        let Some(user) = users::find_for_update(&mut transaction, user.id).await? else {
             return Ok(());
         };
         if user.email_verified_at.is_none()

@@ -85,19 +85,34 @@ impl TestApp {
 
     /// The service with other settings.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::start_changed(settings, |_| ()).await
+    }
+
+    /// The service with other settings, some of its parts changed.
+    pub async fn start_changed(settings: &[(&str, &str)], change: impl FnOnce(&mut Parts)) -> Self {
         let database = Arc::new(TestDatabase::create().await);
         let clock = ManualClock::new(start_of_time());
-        Self::build(database, clock, MemoryMailer::new(), settings, 1)
+        Self::build(database, clock, MemoryMailer::new(), settings, 1, change)
     }
 
     /// Another instance on the same database, with the same clock and mailbox.
     pub fn second_instance(&self, settings: &[(&str, &str)]) -> Self {
+        self.second_instance_changed(settings, |_| ())
+    }
+
+    /// Like [`Self::second_instance`], some of its parts changed.
+    pub fn second_instance_changed(
+        &self,
+        settings: &[(&str, &str)],
+        change: impl FnOnce(&mut Parts),
+    ) -> Self {
         let mut second = Self::build(
             Arc::clone(&self.database),
             self.clock.clone(),
             self.mailer.clone(),
             settings,
             2,
+            change,
         );
         second.checks_mail = false;
         second
@@ -109,6 +124,7 @@ impl TestApp {
         mailer: MemoryMailer,
         settings: &[(&str, &str)],
         seed: u64,
+        change: impl FnOnce(&mut Parts),
     ) -> Self {
         let mut source: Source = [
             ("ENVIRONMENT", "development"),
@@ -123,7 +139,7 @@ impl TestApp {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
         let config = Config::read(&source).unwrap();
-        let app = App::build(Parts {
+        let mut parts = Parts {
             database: database.connect_options(),
             secret_key: SECRET_KEY.to_owned().into(),
             base_url: config.server.base_url.clone().unwrap(),
@@ -133,8 +149,9 @@ impl TestApp {
             hash_cost: HashCost::CHEAPEST,
             hash_threads: NonZeroUsize::new(2),
             mail_route: MailRoute::Send(Arc::new(mailer.clone())),
-        })
-        .unwrap();
+        };
+        change(&mut parts);
+        let app = App::build(parts).unwrap();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         app.start_listening(&tasks, &stop);
         Self {
