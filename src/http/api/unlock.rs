@@ -12,7 +12,7 @@ use crate::{
     domain::{id::UserId, token::OneTimeToken},
     error::{Error, ErrorCode, Result},
     http::{
-        error::Answer,
+        error::{Answer, ProblemBody},
         extract::{Anyone, MailLink, device_cookie},
         mount,
         openapi::{Internal, InvalidLink, Unavailable},
@@ -76,7 +76,11 @@ async fn unlock(
             (MessageBody = "application/json", example = json!({"message": "Account unlocked successfully"})),
             (String = "text/html", example = "<!doctype html>…"),
         )),
-        InvalidLink, Internal, Unavailable
+        (status = 400, description = "The token is unknown, used, replaced or expired", content(
+            (ProblemBody<'static> = "application/problem+json"),
+            (String = "text/html", example = "<!doctype html>…"),
+        )),
+        Internal, Unavailable
     ),
 )]
 async fn confirm(

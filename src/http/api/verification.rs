@@ -17,7 +17,7 @@ use crate::{
     domain::{email::Email, id::UserId, token::OneTimeToken},
     error::{Error, ErrorCode, FieldErrors, Result},
     http::{
-        error::Answer,
+        error::{Answer, ProblemBody},
         extract::{Anyone, Json, MailLink},
         mount,
         openapi::{
@@ -84,7 +84,11 @@ async fn verify(
             (MessageBody = "application/json"),
             (String = "text/html", example = "<!doctype html>…"),
         )),
-        InvalidLink, Internal, Unavailable
+        (status = 400, description = "The token is unknown, used, replaced or expired", content(
+            (ProblemBody<'static> = "application/problem+json"),
+            (String = "text/html", example = "<!doctype html>…"),
+        )),
+        Internal, Unavailable
     ),
 )]
 async fn confirm(
