@@ -8,6 +8,7 @@ use tokio::{sync::Barrier, task::JoinSet};
 mod accounts;
 mod first_admin;
 mod lockout;
+mod rank;
 mod tokens;
 
 use crate::support::{app::TestApp, eventually::wait_until, request::TestResponse};
