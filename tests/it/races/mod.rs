@@ -9,6 +9,7 @@ mod accounts;
 mod first_admin;
 mod lockout;
 mod rank;
+mod sessions;
 mod tokens;
 
 use crate::support::{app::TestApp, eventually::wait_until, request::TestResponse};
