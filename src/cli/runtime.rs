@@ -11,7 +11,9 @@ use crate::{
     config::{Config, Source},
     infra::{
         clock::{Clock, SystemClock},
-        embedded_postgres::{Durability, EmbeddedPostgres, Options, default_data_dir},
+        embedded_postgres::{
+            Durability, EmbeddedPostgres, Options, StartError, default_data_dir, find_running,
+        },
         password_hasher::HashCost,
         random::{Random, SystemRandom},
         secret_file,
@@ -45,6 +47,15 @@ pub(super) fn load_config() -> anyhow::Result<Config> {
     Ok(Config::read(&source)?)
 }
 
+/// What to do when another process runs our own database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Join {
+    /// Refuse: there is one server to a directory.
+    Never,
+    /// Use it: a command beside a server.
+    Running,
+}
+
 /// The database of a command: one that is there, or one of our own.
 pub(super) struct Database {
     /// How to reach it.
@@ -59,6 +70,7 @@ impl Database {
         config: &Config,
         directory: PathBuf,
         durability: Durability,
+        join: Join,
     ) -> anyhow::Result<Self> {
         if let Some(options) = config.database.url.clone() {
             return Ok(Self {
@@ -72,7 +84,18 @@ impl Database {
             max_connections: 100,
             search_path: env::var_os("PATH"),
         };
-        let embedded = EmbeddedPostgres::start(&options).await?;
+        let embedded = match EmbeddedPostgres::start(&options).await {
+            Err(StartError::InUse(_)) if join == Join::Running => {
+                let running = find_running(&options.directory).await;
+                let options =
+                    running.context("the database of the running server doesn't answer")?;
+                return Ok(Self {
+                    options,
+                    embedded: None,
+                });
+            }
+            started => started?,
+        };
         Ok(Self {
             options: embedded.connect_options(),
             embedded: Some(embedded),
@@ -129,14 +152,13 @@ pub(super) fn parts(
     })
 }
 
-/// The services, for a command that doesn't serve. In development without `DATABASE_URL` there is a
-/// database only while `serve` runs, or the command starts it.
+/// The services, for a command that doesn't serve. In development without `DATABASE_URL` it uses the
+/// database of the running server, or starts it for itself.
 pub(super) async fn open_app() -> anyhow::Result<(App, Database)> {
     let config = load_config()?;
     let directory = data_dir(&config)?;
-    let database = Database::open(&config, directory.join("postgres"), Durability::Durable)
-        .await
-        .context("no database; if the server is running, stop it or set DATABASE_URL to the address that it logs")?;
+    let place = directory.join("postgres");
+    let database = Database::open(&config, place, Durability::Durable, Join::Running).await?;
     pool::migrate(&database.options).await?;
     let base_url = base_url(&config, config.server.bind_address)?;
     let app = App::build(parts(

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::runtime::{self, Database};
+use super::runtime::{self, Database, Join};
 use crate::{
     app::App,
     config::{Config, Environment, Source},
@@ -74,8 +74,13 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let metrics = telemetry::start_metrics()?;
     let listener = bind(setup.config.server.bind_address, "BIND_ADDRESS").await?;
     let operations = bind_operations(&setup.config).await?;
-    let database =
-        Database::open(&setup.config, setup.database_dir.clone(), setup.durability).await?;
+    let database = Database::open(
+        &setup.config,
+        setup.database_dir.clone(),
+        setup.durability,
+        Join::Never,
+    )
+    .await?;
     let served = serve(
         setup,
         &database,

@@ -4,6 +4,12 @@
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod architecture;
+#[cfg(test)]
+mod authz;
+#[cfg(test)]
+mod authz_coverage;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod infra;

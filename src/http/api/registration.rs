@@ -157,11 +157,7 @@ impl NewUserBody {
     /// [`Error::Invalid`](crate::error::Error::Invalid) if there is no such role.
     pub(super) fn role(&self) -> Result<Option<Role>> {
         let mut errors = FieldErrors::default();
-        let role = self
-            .role
-            .as_deref()
-            .map(|name| parse_role(name))
-            .transpose();
+        let role = self.role.as_deref().map(parse_role).transpose();
         let role = errors.take("role", role);
         errors.finish(role)
     }

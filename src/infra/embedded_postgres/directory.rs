@@ -254,6 +254,12 @@ fn make_socket_directory(path: &Path, user: Option<&User>) -> Result<PathBuf, St
     Ok(far)
 }
 
+/// Where the socket of a server that runs in `path` is, unless that path is too long for one.
+pub(super) fn socket_near(path: &Path) -> Option<PathBuf> {
+    let near = path.canonicalize().ok()?.join(SOCKET);
+    (near.as_os_str().len() <= LONGEST_SOCKET_DIRECTORY).then_some(near)
+}
+
 /// Makes a directory with just this mode, which the umask would narrow.
 fn make(path: &Path, mode: u32) -> io::Result<()> {
     DirBuilder::new().mode(mode).create(path)?;

@@ -33,6 +33,7 @@ use uuid::Uuid;
 use super::{
     database::TestDatabase,
     eventually::wait_until,
+    operations::check_documented,
     request::{TestRequest, TestResponse},
 };
 
@@ -194,11 +195,15 @@ impl TestApp {
         self.request("DELETE", path)
     }
 
-    /// Sends a request that was built by hand, from the address `peer`.
+    /// Sends a request that was built by hand, from the address `peer`. Fails when the answer is none
+    /// that the OpenAPI document knows.
     pub async fn send(&self, mut request: Request<Body>, peer: SocketAddr) -> TestResponse {
         request.extensions_mut().insert(PeerAddress(peer));
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router().oneshot(request).await.unwrap();
-        TestResponse::read(response).await
+        let response = TestResponse::read(response).await;
+        check_documented(&method, &path, &response);
+        response
     }
 
     /// Registers an account with [`PASSWORD`].

@@ -3,5 +3,6 @@
 pub mod app;
 pub mod database;
 pub mod eventually;
+pub mod operations;
 pub mod request;
 pub mod smtp_server;
