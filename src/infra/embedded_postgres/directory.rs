@@ -7,6 +7,7 @@
 //!   data/         PostgreSQL's cluster
 //!   data.new/     a cluster in the making, moved to `data` when complete
 //!   socket/       the socket, unless the path is too long for one
+//!   <others>/     what else vanishes with a throw-away server
 //! ```
 //!
 //! The directory is ours; as root, only `data` and `socket` belong to PostgreSQL's user, so that it

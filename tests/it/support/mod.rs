@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 pub mod app;
+pub mod binary;
 pub mod database;
 pub mod eventually;
 pub mod operations;
