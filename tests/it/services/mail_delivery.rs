@@ -147,6 +147,29 @@ async fn a_mail_that_fails_for_a_day_is_dead_and_can_be_revived() {
 }
 
 #[tokio::test]
+async fn a_link_that_expires_before_its_mail_could_be_sent_makes_a_dead_letter() {
+    let app = TestApp::start().await;
+    app.register("ada@example.com").await.expect(200);
+    let lasted = fail_until_dead(&app).await;
+    assert!((22..=25).contains(&lasted.num_hours()), "{lasted}");
+    // When both have passed, the life of the link and the hour at which expired secrets are wiped, it
+    // can't be sent any more, and says why.
+    app.clock.advance(TimeDelta::hours(26) - lasted);
+    app.run_jobs().await;
+    let job = mail_job(&app).await;
+    assert_eq!(job.sealed_secret, None);
+    revive(&app, job.id).await;
+    app.run_jobs().await;
+    let job = mail_job(&app).await;
+    assert!(job.dead_at.is_some());
+    assert_eq!(
+        job.last_error.as_deref(),
+        Some("its link expired before it could be sent")
+    );
+    assert_eq!(app.mailer.sent().len(), 0);
+}
+
+#[tokio::test]
 async fn a_mail_that_is_refused_for_good_is_dead_at_once_and_its_secret_is_wiped_in_time() {
     let app = TestApp::start().await;
     app.mailer
