@@ -67,6 +67,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     };
     telemetry::start_log(config.server.log_format, config.server.debug, target)?;
     let metrics = telemetry::start_metrics()?;
+    raise_file_limit();
     let listener = bind(config.server.bind_address, "BIND_ADDRESS").await?;
     let operations = bind_operations(&config).await?;
     let (database, data_dir) = if options.ephemeral {
@@ -91,6 +92,20 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let closed = database.close().await;
     served?;
     closed
+}
+
+/// Each connection is an open file, of which many systems allow 1,024 unless a process asks for more.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    // Some systems name a limit that they don't grant; we get on with what there is.
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files remains as it is");
+    }
 }
 
 /// The settings of a server for somebody's tests.

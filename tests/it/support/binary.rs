@@ -407,7 +407,7 @@ impl Server {
         self.process.finish().await.expect(0)
     }
 
-    /// Kills it.
+    /// Kills it, as a machine does that runs out of memory.
     pub async fn kill(self) {
         self.process.signal(Signal::KILL);
         assert_eq!(self.process.finish().await.code, None);
