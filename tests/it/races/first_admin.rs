@@ -70,7 +70,7 @@ async fn of_500_registrations_on_two_instances_one_makes_the_administrator() {
     );
     // One mail each.
     let distinct = "select count(distinct payload->>'user_id') from jobs where kind = 'send_mail'";
-    assert_eq!(number(&app, distinct).await, 500);
+    assert_eq!(number(app, distinct).await, 500);
     discard_mail(app).await;
     assert_no_deadlocks(&instances).await;
 }

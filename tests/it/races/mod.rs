@@ -8,6 +8,8 @@ use tokio::{sync::Barrier, task::JoinSet};
 mod accounts;
 mod first_admin;
 mod lockout;
+mod rank;
+mod sessions;
 mod tokens;
 
 use crate::support::{app::TestApp, eventually::wait_until, request::TestResponse};

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod app;
+pub mod binary;
 pub mod database;
 pub mod eventually;
 pub mod operations;
