@@ -28,4 +28,4 @@ fmt: ## format the sources
 lint: ## check format, lints and documentation; warnings are errors
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items

@@ -44,7 +44,7 @@ comment on column jobs.sealed_secret is 'what must not lie in the database in cl
 comment on column jobs.secret_expires_at is 'from when on the secret is worthless and is wiped';
 comment on column jobs.serial_key is 'jobs of one key run one at a time, in the order of id; null: no order';
 comment on column jobs.blocked is 'waits behind an older job of its serial key, and so is not looked at; the trigger jobs_unblock_* frees it';
-comment on column jobs.dedupe_key is 'no second job of this key is enqueued while one waits; cleared at the first claim';
+comment on column jobs.dedupe_key is 'no second job of this key is enqueued while one waits; cleared at the first claim, but of a recurring job handed over to its successor';
 comment on column jobs.run_at is 'when it is due while it waits, when its lease ends while it runs';
 comment on column jobs.claims is 'how often it was claimed, never reset: who holds an older number has lost it';
 comment on column jobs.attempts is 'runs begun that count against max_attempts';

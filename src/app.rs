@@ -26,11 +26,12 @@ use crate::{
     },
     repository::pool,
     services::{
-        Ctx,
+        Ctx, Services,
         access_tokens::{self, AccessTokens},
         login::{self, Login},
         mail::Mails,
         maintenance::{self, Maintenance},
+        platform::Platform,
         queue::Queue,
         rate_limits::RateLimits,
         registration::{NewAccount, Registration, RegistrationPolicy},
@@ -115,25 +116,6 @@ impl MailRoute {
     }
 }
 
-/// Every service, built once; cheap to clone.
-#[derive(Clone)]
-pub struct Services {
-    /// Makes accounts.
-    pub registration: Arc<Registration>,
-    /// Verifies addresses.
-    pub verification: Arc<Verification>,
-    /// Logs in.
-    pub login: Arc<Login>,
-    /// Issues access tokens and tells whose they are.
-    pub access_tokens: Arc<AccessTokens>,
-    /// Manages users.
-    pub users: Arc<Users>,
-    /// Enqueues and sends mail.
-    pub mails: Arc<Mails>,
-    /// Clears away what has expired.
-    pub maintenance: Arc<Maintenance>,
-}
-
 /// The whole service but its sockets.
 pub struct App {
     /// Every service.
@@ -171,7 +153,12 @@ impl App {
         } = parts;
         let pool = pool::connect(database.clone(), config.database.max_connections);
         let wake_up = WakeUp::new();
-        let queue = Queue::new(Arc::clone(&clock), wake_up.clone());
+        let platform = Platform {
+            pool: pool.clone(),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+            queue: Queue::new(Arc::clone(&clock), wake_up.clone()),
+        };
         let cache = Arc::new(SessionCache::default());
         let limits = Arc::new(RateLimits::new(config.login.rate_limits));
         let hasher = PasswordHasher::start(hash_cost, hash_threads, Arc::clone(&random))
@@ -186,9 +173,7 @@ impl App {
         };
         let from = &config.mail.from.0;
         let mails = Arc::new(Mails::new(
-            pool.clone(),
-            Arc::clone(&random),
-            queue.clone(),
+            platform.clone(),
             Catalog::load(&CatalogOptions {
                 service: from
                     .name
@@ -205,9 +190,7 @@ impl App {
             SiteUrl::parse(base_url.as_str())?,
         ));
         let access_tokens = Arc::new(AccessTokens::new(
-            pool.clone(),
-            Arc::clone(&clock),
-            Arc::clone(&random),
+            platform.clone(),
             Arc::clone(&cache),
             access_tokens::Options {
                 secret_key: secret_key.clone(),
@@ -217,13 +200,10 @@ impl App {
             },
         ));
         let login = Arc::new(Login::new(
-            pool.clone(),
-            Arc::clone(&clock),
-            Arc::clone(&random),
+            platform.clone(),
             Arc::clone(&hasher),
             Arc::clone(&access_tokens),
             Arc::clone(&mails),
-            queue.clone(),
             Arc::clone(&limits),
             login::Options {
                 lockout: LockoutPolicy {
@@ -236,11 +216,9 @@ impl App {
         ));
         let services = Services {
             registration: Arc::new(Registration::new(
-                pool.clone(),
-                Arc::clone(&random),
+                platform.clone(),
                 hasher,
                 Arc::clone(&mails),
-                queue.clone(),
                 Arc::clone(&limits),
                 RegistrationPolicy {
                     first_user_is_admin: config.accounts.first_user_is_admin,
@@ -248,22 +226,18 @@ impl App {
                 },
             )),
             verification: Arc::new(Verification::new(
-                pool.clone(),
-                Arc::clone(&random),
+                platform.clone(),
                 Arc::clone(&mails),
-                queue.clone(),
                 limits,
                 PurposeKey::derive(&secret_key, "resend verification"),
             )),
             users: Arc::new(Users::new(
-                pool.clone(),
-                Arc::clone(&random),
+                platform.clone(),
                 Arc::clone(&cache),
                 Arc::clone(&login),
                 Arc::clone(&mails),
-                queue.clone(),
             )),
-            maintenance: Arc::new(Maintenance::new(pool.clone(), Arc::clone(&clock))),
+            maintenance: Arc::new(Maintenance::new(platform)),
             login,
             access_tokens,
             mails,

@@ -2,7 +2,7 @@
 //!
 //! # How to add a command
 //!
-//! A variant of [`Command`], and a file with its `run`, which builds a `Ctx` and calls services.
+//! A variant of `Command`, and a file with its `run`, which builds a `Ctx` and calls services.
 //! Answers go to standard output, logs to standard error.
 
 mod health;

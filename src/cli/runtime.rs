@@ -11,13 +11,18 @@ use crate::{
     config::{Config, Source},
     infra::{
         clock::{Clock, SystemClock},
-        embedded_postgres::{Durability, EmbeddedPostgres, Options, default_data_dir},
+        embedded_postgres::{
+            Durability, EmbeddedPostgres, Options, StartError, default_data_dir, find_running,
+        },
         password_hasher::HashCost,
         random::{Random, SystemRandom},
         secret_file,
     },
     repository::pool,
 };
+
+/// Where mail is kept that isn't sent, in the directory of an installation.
+pub(super) const MAIL_DIRECTORY: &str = "mail";
 
 /// Runs a command on a runtime with as many threads as there are cores.
 pub(super) fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
@@ -30,19 +35,47 @@ pub(super) fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> any
 
 /// The settings of the environment, and of a `.env` file for those that the environment lacks.
 pub(super) fn load_config() -> anyhow::Result<Config> {
-    let mut source: Source = match dotenvy::dotenv_iter() {
-        Ok(file) => file
-            .collect::<Result<_, _>>()
-            .context("can't read the .env file")?,
-        Err(error) if error.not_found() => Source::new(),
-        Err(error) => return Err(error).context("can't read the .env file"),
-    };
+    let mut source = read_env_file()?;
     source.extend(
         env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         }),
     );
     Ok(Config::read(&source)?)
+}
+
+/// The settings of the `.env` file, if there is one.
+fn read_env_file() -> anyhow::Result<Source> {
+    let file = match dotenvy::dotenv_iter() {
+        Ok(file) => file,
+        Err(error) if error.not_found() => return Ok(Source::new()),
+        Err(error) => return Err(error).context("can't read the .env file"),
+    };
+    let mut source = Source::new();
+    let mut last = "its beginning".to_owned();
+    for setting in file {
+        match setting {
+            Ok((name, value)) => {
+                last.clone_from(&name);
+                source.insert(name, value);
+            }
+            // The error would print the line, which may hold a secret.
+            Err(dotenvy::Error::LineParse(..)) => bail!(
+                "can't read the .env file: what follows {last} is not NAME=value; a value with spaces or quotes in it stands in single quotes"
+            ),
+            Err(error) => return Err(error).context("can't read the .env file"),
+        }
+    }
+    Ok(source)
+}
+
+/// What to do when another process runs our own database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Join {
+    /// Refuse: there is one server to a directory.
+    Never,
+    /// Use it: a command beside a server.
+    Running,
 }
 
 /// The database of a command: one that is there, or one of our own.
@@ -59,6 +92,7 @@ impl Database {
         config: &Config,
         directory: PathBuf,
         durability: Durability,
+        join: Join,
     ) -> anyhow::Result<Self> {
         if let Some(options) = config.database.url.clone() {
             return Ok(Self {
@@ -72,7 +106,18 @@ impl Database {
             max_connections: 100,
             search_path: env::var_os("PATH"),
         };
-        let embedded = EmbeddedPostgres::start(&options).await?;
+        let embedded = match EmbeddedPostgres::start(&options).await {
+            Err(StartError::InUse(_)) if join == Join::Running => {
+                let running = find_running(&options.directory).await;
+                let options =
+                    running.context("the database of the running server doesn't answer")?;
+                return Ok(Self {
+                    options,
+                    embedded: None,
+                });
+            }
+            started => started?,
+        };
         Ok(Self {
             options: embedded.connect_options(),
             embedded: Some(embedded),
@@ -115,7 +160,7 @@ pub(super) fn parts(
                 .with_context(|| format!("can't keep a secret in {}", path.display()))?
         }
     };
-    let mail_route = MailRoute::of(&config, data_dir.join("mail"), &clock)?;
+    let mail_route = MailRoute::of(&config, data_dir.join(MAIL_DIRECTORY), &clock)?;
     Ok(Parts {
         config,
         database,
@@ -129,14 +174,13 @@ pub(super) fn parts(
     })
 }
 
-/// The services, for a command that doesn't serve. In development without `DATABASE_URL` there is a
-/// database only while `serve` runs, or the command starts it.
+/// The services, for a command that doesn't serve. In development without `DATABASE_URL` it uses the
+/// database of the running server, or starts it for itself.
 pub(super) async fn open_app() -> anyhow::Result<(App, Database)> {
     let config = load_config()?;
     let directory = data_dir(&config)?;
-    let database = Database::open(&config, directory.join("postgres"), Durability::Durable)
-        .await
-        .context("no database; if the server is running, stop it or set DATABASE_URL to the address that it logs")?;
+    let place = directory.join("postgres");
+    let database = Database::open(&config, place, Durability::Durable, Join::Running).await?;
     pool::migrate(&database.options).await?;
     let base_url = base_url(&config, config.server.bind_address)?;
     let app = App::build(parts(

@@ -7,8 +7,6 @@ use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use crate::infra::random::Random;
-
 /// What a token is good for; it is good for nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -42,9 +40,10 @@ impl Purpose {
 pub struct OneTimeToken(SecretString);
 
 impl OneTimeToken {
-    /// A new token.
-    pub fn generate(random: &dyn Random) -> Self {
-        Self(BASE64_URL_SAFE_NO_PAD.encode(random.bytes::<32>()).into())
+    /// A new token of bytes that are random.
+    #[must_use]
+    pub fn new(random: [u8; 32]) -> Self {
+        Self(BASE64_URL_SAFE_NO_PAD.encode(random).into())
     }
 
     /// A token that somebody presents: anything, it will be looked up by its digest.

@@ -1,7 +1,7 @@
 //! Errors as answers: the one place that knows which status an error has, and that logs it.
 //!
 //! A handler answers with a [`Problem`], which travels in the response's extensions until the
-//! middleware [`super::middleware::observe`] writes the body: only there the request's id is known.
+//! middleware `http::middleware::observe` writes the body: only there the request's id is known.
 
 use std::{borrow::Cow, time::Duration};
 

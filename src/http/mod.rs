@@ -5,7 +5,7 @@
 //! 1. A handler in `api/<noun>.rs` with `#[utoipa::path]`: operation id, tag, every status that can
 //!    occur, an example for each body. Its arguments: an actor ([`extract::Anyone`] or
 //!    [`extract::Authenticated`]), then path, query and body.
-//! 2. Name it in the `router()` of that file with `routes!`; [`mount`] takes it with and without its
+//! 2. Name it in the `router()` of that file with `routes!`; `mount` takes it with and without its
 //!    trailing slash.
 //! 3. Add its row to the matrix in `tests/it/authz.rs`: the build is red until it is there.
 //! 4. Renew the document: `UPDATE_DOCS=1 cargo test openapi`.
@@ -63,7 +63,6 @@ pub fn document(base_path: &str) -> utoipa::openapi::OpenApi {
 }
 
 /// The whole service.
-#[must_use]
 pub fn router(state: &AppState) -> Router {
     let (routes, _) = documented().split_for_parts();
     let routes = routes
@@ -75,7 +74,6 @@ pub fn router(state: &AppState) -> Router {
 }
 
 /// What is served on the operations address only.
-#[must_use]
 pub fn operations_router(state: &AppState, metrics: telemetry::Metrics) -> Router {
     let (health, _) = api::health::router().split_for_parts();
     let routes = health

@@ -10,9 +10,9 @@ use sqlx::PgPool;
 use url::Url;
 
 use crate::{
-    app::Services,
     config::Origin,
     infra::{clock::Clock, email::DirectoryMailer, random::Random},
+    services::Services,
 };
 
 /// What handlers share; cheap to clone.

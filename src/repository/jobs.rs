@@ -25,7 +25,9 @@ mod run;
 pub use dead::{
     Counts, DeadJob, counts, delete_dead_before, list_dead, revive, wipe_expired_secrets,
 };
-pub use run::{ClaimedJob, Due, Lease, bury, claim, finish, heartbeat, release, retry};
+pub use run::{
+    ClaimedJob, Due, Lease, bury, claim, finish, hand_over, heartbeat, release, retry, schedule_key,
+};
 
 /// The channel on which workers hear that there may be jobs.
 pub const CHANNEL: &str = "jobs";

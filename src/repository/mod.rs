@@ -8,6 +8,7 @@
 //! a test against PostgreSQL, since queries are checked there and not by the compiler.
 
 pub mod error;
+mod ids;
 pub mod jobs;
 pub mod login_throttle;
 pub mod notices;

@@ -11,7 +11,7 @@ use sqlx::{PgPool, postgres::PgListener};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::session_cache::SessionCache;
+use super::{platform::Platform, session_cache::SessionCache};
 use crate::{
     config::Algorithm,
     domain::{
@@ -20,7 +20,6 @@ use crate::{
         role::Role,
     },
     error::{Error, ErrorCode, Result},
-    infra::{clock::Clock, random::Random},
     repository::sessions::{self, LiveSession},
 };
 
@@ -68,9 +67,7 @@ pub struct Options {
 
 /// Issues access tokens and tells whose they are.
 pub struct AccessTokens {
-    pool: PgPool,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
+    platform: Platform,
     cache: Arc<SessionCache>,
     header: Header,
     encoding_key: EncodingKey,
@@ -82,13 +79,7 @@ pub struct AccessTokens {
 
 impl AccessTokens {
     /// The service on this database.
-    pub fn new(
-        pool: PgPool,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-        cache: Arc<SessionCache>,
-        options: Options,
-    ) -> Self {
+    pub fn new(platform: Platform, cache: Arc<SessionCache>, options: Options) -> Self {
         let algorithm = match options.algorithm {
             Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
             Algorithm::Hs384 => jsonwebtoken::Algorithm::HS384,
@@ -103,9 +94,7 @@ impl AccessTokens {
         validation.validate_nbf = false;
         let key = options.secret_key.expose_secret().as_bytes();
         Self {
-            pool,
-            clock,
-            random,
+            platform,
             cache,
             header: Header::new(algorithm),
             encoding_key: EncodingKey::from_secret(key),
@@ -139,7 +128,7 @@ impl AccessTokens {
             iat: now.timestamp(),
             nbf: now.timestamp(),
             exp: (now + lifetime).timestamp(),
-            jti: self.random.uuid_v7(now),
+            jti: self.platform.random.uuid_v7(now),
         };
         let token = jsonwebtoken::encode(&self.header, &claims, &self.encoding_key)
             .context("can't sign an access token")?;
@@ -160,7 +149,7 @@ impl AccessTokens {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding_key, &self.validation)
             .map_err(|_| refused())?
             .claims;
-        let now = self.clock.now();
+        let now = self.platform.clock.now();
         let leeway = LEEWAY.cast_signed();
         if claims.exp <= now.timestamp() || claims.nbf.max(claims.iat) > now.timestamp() + leeway {
             return Err(refused());
@@ -182,7 +171,7 @@ impl AccessTokens {
             return Ok(Some(session));
         }
         let begun = self.cache.begin();
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.platform.pool.acquire().await?;
         let session = sessions::find_live(&mut connection, id, now).await?;
         if let Some(session) = session {
             self.cache.keep(begun, id, session);

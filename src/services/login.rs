@@ -1,65 +1,47 @@
-//! Logging in, lockout, and unlocking by mail.
+//! Logging in; lockout's mails and links are in [`lockout`].
 //!
 //! Each attempt is charged before its password is looked at, see [`crate::domain::lockout`], by the
 //! name that was typed and whether or not there is such an account. A device on which the owner has
 //! logged in before is counted apart, so that nobody can keep the owner out by failing in his name.
 
+mod lockout;
+
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, PgPool};
 
 use super::{
     Ctx,
     access_tokens::{AccessToken, AccessTokens},
-    mail::{Mails, UserMail},
-    queue::Queue,
+    mail::Mails,
+    platform::Platform,
     rate_limits::{Limited, RateLimits},
 };
 use crate::{
     domain::{
-        email::{Email, normalize_identifier},
+        email::normalize_identifier,
         id::{SessionId, UserId},
         lockout::{Charge, LockoutPolicy},
         password::{PasswordHash, TypedPassword},
-        token::{OneTimeToken, Purpose},
     },
     error::{Error, ErrorCode, Result},
     infra::{
-        clock::Clock,
         keys::PurposeKey,
         password_hasher::{PasswordHasher, Verdict},
-        random::Random,
     },
     repository::{
-        jobs::{JobKind, NewJob},
         login_throttle::{self, Bucket},
-        notices::{self, Notice},
-        one_time_tokens,
         sessions::{self, NewSession},
         users,
     },
 };
 
-/// The job that tells the owner of an account, if there is one, that it is locked.
-pub const NOTIFY_LOCKOUT: JobKind = JobKind {
-    name: "notify_lockout",
-    max_attempts: 10,
-};
+pub use lockout::NOTIFY_LOCKOUT;
 
-/// How often an owner is told at most.
-const NOTICE_WAIT: TimeDelta = TimeDelta::hours(1);
 /// Bytes of a device's id.
 const DEVICE_ID: usize = 16;
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Lockout {
-    identifier: String,
-}
 
 /// A successful login.
 #[derive(Debug)]
@@ -87,13 +69,10 @@ pub struct Options {
 
 /// Logs users in.
 pub struct Login {
-    pool: PgPool,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
+    platform: Platform,
     hasher: Arc<PasswordHasher>,
     access_tokens: Arc<AccessTokens>,
     mails: Arc<Mails>,
-    queue: Queue,
     limits: Arc<RateLimits>,
     options: Options,
 }
@@ -117,29 +96,19 @@ impl Attempt<'_> {
 
 impl Login {
     /// The service on this database.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a part that a login really uses; a struct of them would be another name for it"
-    )]
     pub fn new(
-        pool: PgPool,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
+        platform: Platform,
         hasher: Arc<PasswordHasher>,
         access_tokens: Arc<AccessTokens>,
         mails: Arc<Mails>,
-        queue: Queue,
         limits: Arc<RateLimits>,
         options: Options,
     ) -> Self {
         Self {
-            pool,
-            clock,
-            random,
+            platform,
             hasher,
             access_tokens,
             mails,
-            queue,
             limits,
             options,
         }
@@ -164,8 +133,8 @@ impl Login {
         self.limits.check(ctx, Limited::Login)?;
         let attempt = self.attempt(ctx, username, typed);
         let charge = {
-            let mut connection = self.pool.acquire().await?;
-            let now = self.clock.database_override();
+            let mut connection = self.platform.pool.acquire().await?;
+            let now = self.platform.clock.database_override();
             login_throttle::charge(&mut connection, attempt.bucket(), self.options.lockout, now)
                 .await?
         };
@@ -188,7 +157,7 @@ impl Login {
             }
             // The password wasn't looked at, so nothing was tried.
             Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => {
-                let mut connection = self.pool.acquire().await?;
+                let mut connection = self.platform.pool.acquire().await?;
                 login_throttle::refund(&mut connection, attempt.bucket(), self.options.lockout)
                     .await?;
                 Err(error)
@@ -215,7 +184,7 @@ impl Login {
 
     async fn check(&self, ctx: &Ctx, attempt: &Attempt<'_>) -> Result<LoggedIn> {
         let credentials = {
-            let mut connection = self.pool.acquire().await?;
+            let mut connection = self.platform.pool.acquire().await?;
             users::find_credentials(&mut connection, &attempt.identifier).await?
         };
         let hash = credentials
@@ -226,7 +195,7 @@ impl Login {
             return Err(Error::Unauthenticated(ErrorCode::InvalidCredentials));
         };
         if !credentials.is_verified || credentials.is_locked {
-            let mut connection = self.pool.acquire().await?;
+            let mut connection = self.platform.pool.acquire().await?;
             login_throttle::clear(&mut connection, attempt.bucket()).await?;
             return Err(if credentials.is_locked {
                 outcome("locked_by_administrator");
@@ -250,14 +219,14 @@ impl Login {
         renewed: Option<&PasswordHash>,
     ) -> Result<LoggedIn> {
         let session = NewSession {
-            id: SessionId(self.random.uuid_v7(ctx.now)),
+            id: SessionId(self.platform.random.uuid_v7(ctx.now)),
             user_id,
             user_agent: ctx.client.user_agent.as_deref(),
             client_address: ctx.client.address.map(|address| address.to_string()),
             created_at: ctx.now,
             expires_at: ctx.now + self.options.session_lifetime,
         };
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.platform.pool.begin().await?;
         let role = users::record_login(&mut transaction, user_id, hash, renewed, ctx.now)
             .await?
             .ok_or(Error::Unauthenticated(ErrorCode::InvalidCredentials))?;
@@ -276,117 +245,6 @@ impl Login {
         })
     }
 
-    async fn locked_out(&self, ctx: &Ctx, attempt: Attempt<'_>) -> Result<()> {
-        metrics::counter!("lockouts_total").increment(1);
-        tracing::warn!(request_id = %ctx.request_id, client = ?ctx.client.address, "too many failed logins: an account name is locked for a while");
-        if attempt.device.is_some() {
-            // The owner's own device: he knows.
-            return Ok(());
-        }
-        // The same for names without an account: a job looks.
-        let payload = serde_json::to_value(Lockout {
-            identifier: attempt.identifier,
-        })
-        .context("can't write a job")?;
-        let mut connection = self.pool.acquire().await?;
-        self.queue
-            .enqueue(&mut connection, &NewJob::new(NOTIFY_LOCKOUT, payload))
-            .await?;
-        self.queue.wake();
-        Ok(())
-    }
-
-    /// Does the job [`NOTIFY_LOCKOUT`]: mails the account's owner a link that unlocks, once an hour at most.
-    ///
-    /// # Errors
-    ///
-    /// If the database fails, or the job is not one of ours.
-    pub async fn notify_lockout(
-        &self,
-        payload: &serde_json::Value,
-        now: DateTime<Utc>,
-    ) -> Result<()> {
-        let Lockout { identifier } =
-            Deserialize::deserialize(payload).context("can't read a job")?;
-        let mut transaction = self.pool.begin().await?;
-        let Some(user) = users::find_by_email(&mut transaction, &identifier).await? else {
-            return Ok(());
-        };
-        if user.email_verified_at.is_none()
-            || !notices::claim(
-                &mut transaction,
-                user.id,
-                Notice::AccountLocked,
-                now,
-                NOTICE_WAIT,
-            )
-            .await?
-        {
-            return Ok(());
-        }
-        let token = OneTimeToken::generate(&*self.random);
-        one_time_tokens::replace(
-            &mut transaction,
-            user.id,
-            Purpose::AccountUnlock,
-            &token,
-            now,
-        )
-        .await?;
-        let mail = UserMail::LockedAfterFailedLogins(&token);
-        self.mails
-            .enqueue(&mut transaction, user.id, mail, now)
-            .await?;
-        transaction.commit().await?;
-        self.queue.wake();
-        Ok(())
-    }
-
-    /// Uses the token of a lock notice: the account takes logins again, and the device that it was
-    /// used on counts as the owner's.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorCode::InvalidUnlockToken`] when it is unknown, used, replaced or expired.
-    pub async fn unlock(
-        &self,
-        ctx: &Ctx,
-        user_id: UserId,
-        token: &OneTimeToken,
-    ) -> Result<SecretString> {
-        let refused = || Error::InvalidToken(ErrorCode::InvalidUnlockToken);
-        let mut transaction = self.pool.begin().await?;
-        let good = one_time_tokens::consume(
-            &mut transaction,
-            user_id,
-            Purpose::AccountUnlock,
-            token,
-            ctx.now,
-        )
-        .await?;
-        if !good {
-            return Err(refused());
-        }
-        let user = users::find(&mut transaction, user_id)
-            .await?
-            .ok_or_else(refused)?;
-        let key = self.key(&user.email.normalized());
-        login_throttle::clear_all(&mut transaction, &key, None).await?;
-        transaction.commit().await?;
-        tracing::info!(%user_id, "lockout ended by the owner");
-        Ok(self.device_token(None, &key))
-    }
-
-    /// Ends the lockout of an account in the caller's transaction; answers whether there was one.
-    ///
-    /// # Errors
-    ///
-    /// If the database fails.
-    pub async fn end_lockout(&self, connection: &mut PgConnection, email: &Email) -> Result<bool> {
-        let key = self.key(&email.normalized());
-        login_throttle::clear_all(connection, &key, self.clock.database_override()).await
-    }
-
     fn key(&self, identifier: &str) -> [u8; 32] {
         self.options.throttle_key.tag(&[identifier.as_bytes()])
     }
@@ -394,7 +252,7 @@ impl Login {
     /// Names a device to this account: an id and its signature. The device keeps its id from login
     /// to login.
     fn device_token(&self, device: Option<[u8; DEVICE_ID]>, key: &[u8; 32]) -> SecretString {
-        let id = device.unwrap_or_else(|| self.random.bytes());
+        let id = device.unwrap_or_else(|| self.platform.random.bytes());
         let signature = self.options.device_key.tag(&[&id, key]);
         BASE64_URL_SAFE_NO_PAD
             .encode([id.as_slice(), &signature].concat())

@@ -1,13 +1,10 @@
 //! Clearing away what has expired.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 
+use super::platform::Platform;
 use crate::{
     error::Result,
-    infra::clock::Clock,
     repository::{jobs::JobKind, login_throttle, one_time_tokens, sessions},
 };
 
@@ -22,14 +19,13 @@ const BATCH: u16 = 1000;
 
 /// Clears away what has expired.
 pub struct Maintenance {
-    pool: PgPool,
-    clock: Arc<dyn Clock>,
+    platform: Platform,
 }
 
 impl Maintenance {
     /// The service on this database.
-    pub fn new(pool: PgPool, clock: Arc<dyn Clock>) -> Self {
-        Self { pool, clock }
+    pub fn new(platform: Platform) -> Self {
+        Self { platform }
     }
 
     /// Deletes expired sessions, tokens and charges of logins, a batch at a time.
@@ -39,10 +35,10 @@ impl Maintenance {
     /// If the database fails; what was deleted until then is.
     pub async fn sweep(&self, now: DateTime<Utc>) -> Result<()> {
         let batch = i64::from(BATCH);
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.platform.pool.acquire().await?;
         while sessions::sweep(&mut connection, now, batch).await? == u64::from(BATCH) {}
         while one_time_tokens::sweep(&mut connection, now, batch).await? == u64::from(BATCH) {}
-        let override_ = self.clock.database_override();
+        let override_ = self.platform.clock.database_override();
         while login_throttle::sweep(&mut connection, override_, batch).await? == u64::from(BATCH) {}
         Ok(())
     }

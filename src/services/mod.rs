@@ -12,6 +12,7 @@ pub mod login;
 pub mod mail;
 pub mod maintenance;
 pub mod nicknames;
+pub mod platform;
 pub mod queue;
 pub mod rate_limits;
 pub mod registration;
@@ -19,9 +20,34 @@ pub mod session_cache;
 pub mod users;
 pub mod verification;
 
+use std::sync::Arc;
+
+use self::{
+    access_tokens::AccessTokens, login::Login, mail::Mails, maintenance::Maintenance,
+    registration::Registration, users::Users, verification::Verification,
+};
+use crate::{error::Error, infra::password_hasher::Busy};
+
 pub use context::{Client, Ctx};
 
-use crate::{error::Error, infra::password_hasher::Busy};
+/// Every service, built once; cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    /// Makes accounts.
+    pub registration: Arc<Registration>,
+    /// Verifies addresses.
+    pub verification: Arc<Verification>,
+    /// Logs in.
+    pub login: Arc<Login>,
+    /// Issues access tokens and tells whose they are.
+    pub access_tokens: Arc<AccessTokens>,
+    /// Manages users.
+    pub users: Arc<Users>,
+    /// Enqueues and sends mail.
+    pub mails: Arc<Mails>,
+    /// Clears away what has expired.
+    pub maintenance: Arc<Maintenance>,
+}
 
 impl From<Busy> for Error {
     fn from(busy: Busy) -> Self {

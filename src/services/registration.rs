@@ -7,13 +7,13 @@ use std::sync::{
 
 use anyhow::anyhow;
 use chrono::TimeDelta;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use super::{
     Ctx,
     mail::{Mails, UserMail},
     nicknames::Nicknames,
-    queue::Queue,
+    platform::Platform,
     rate_limits::{Limited, RateLimits},
 };
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
         user::User,
     },
     error::{Error, ErrorCode, FieldError, Result},
-    infra::{password_hasher::PasswordHasher, random::Random},
+    infra::password_hasher::PasswordHasher,
     repository::{
         notices::{self, Notice},
         one_time_tokens, users,
@@ -76,12 +76,10 @@ pub struct RegistrationPolicy {
 
 /// Makes accounts.
 pub struct Registration {
-    pool: PgPool,
-    random: Arc<dyn Random>,
+    platform: Platform,
     hasher: Arc<PasswordHasher>,
     nicknames: Nicknames,
     mails: Arc<Mails>,
-    queue: Queue,
     limits: Arc<RateLimits>,
     policy: RegistrationPolicy,
     /// Whether the place of the first user is known to be taken, for good.
@@ -91,21 +89,17 @@ pub struct Registration {
 impl Registration {
     /// The service on this database.
     pub fn new(
-        pool: PgPool,
-        random: Arc<dyn Random>,
+        platform: Platform,
         hasher: Arc<PasswordHasher>,
         mails: Arc<Mails>,
-        queue: Queue,
         limits: Arc<RateLimits>,
         policy: RegistrationPolicy,
     ) -> Self {
         Self {
-            pool,
-            nicknames: Nicknames::new(Arc::clone(&random)),
-            random,
+            nicknames: Nicknames::new(Arc::clone(&platform.random)),
+            platform,
             hasher,
             mails,
-            queue,
             limits,
             policy,
             first_user_exists: AtomicBool::new(false),
@@ -135,7 +129,7 @@ impl Registration {
             // chose it too, made an account.
             account.nickname = None;
         }
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.platform.pool.begin().await?;
         let role = match self.claim_first(&mut transaction, ctx).await? {
             true if self.policy.first_user_is_admin => Role::Admin,
             _ => Role::Anonymous,
@@ -174,7 +168,7 @@ impl Registration {
         check_grant(ctx.actor, role)?;
         check_password(&account)?;
         let hash = self.hasher.hash(&account.password).await?;
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.platform.pool.begin().await?;
         if let Actor::User { id, .. } = ctx.actor {
             // His role may have changed since the request began.
             match users::find_role_for_share(&mut transaction, id).await? {
@@ -202,7 +196,7 @@ impl Registration {
         }
         check_password(&account)?;
         let hash = self.hasher.hash(&account.password).await?;
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.platform.pool.begin().await?;
         self.claim_first(&mut transaction, ctx).await?;
         let mut user = self.user(ctx, account, Role::Admin);
         user.0.email_verified_at = Some(ctx.now);
@@ -223,7 +217,7 @@ impl Registration {
     /// Of several instances that start at once one makes the account.
     pub async fn ensure_admin(&self, ctx: &Ctx, account: NewAccount) -> Result<()> {
         let email = account.email.normalized();
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.platform.pool.acquire().await?;
         let existing = users::find_by_email(&mut connection, &email).await?;
         drop(connection);
         if existing.is_some() {
@@ -245,7 +239,7 @@ impl Registration {
     ) -> Result<User> {
         let user = self.user(ctx, account, role);
         let user = self.insert(connection, user, hash).await?;
-        let token = OneTimeToken::generate(&*self.random);
+        let token = OneTimeToken::new(self.platform.random.bytes());
         one_time_tokens::replace(
             connection,
             user.id,
@@ -265,7 +259,7 @@ impl Registration {
     fn user(&self, ctx: &Ctx, account: NewAccount, role: Role) -> (User, bool) {
         let chosen = account.nickname.is_some();
         let user = User {
-            id: UserId(self.random.uuid_v7(ctx.now)),
+            id: UserId(self.platform.random.uuid_v7(ctx.now)),
             nickname: account
                 .nickname
                 .unwrap_or_else(|| self.nicknames.generate()),
@@ -316,8 +310,10 @@ impl Registration {
     }
 
     async fn tell_owner(&self, ctx: &Ctx, email: &str) -> Result<()> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.platform.pool.begin().await?;
         if let Some(user) = users::find_by_email(&mut transaction, email).await?
+            // He must not be deleted meanwhile.
+            && let Some(user) = users::find_for_update(&mut transaction, user.id).await?
             && notices::claim(
                 &mut transaction,
                 user.id,
@@ -332,12 +328,12 @@ impl Registration {
                 .await?;
         }
         transaction.commit().await?;
-        self.queue.wake();
+        self.platform.queue.wake();
         Ok(())
     }
 
     fn made(&self, user: &User) {
-        self.queue.wake();
+        self.platform.queue.wake();
         metrics::counter!("users_created_total").increment(1);
         tracing::info!(user_id = %user.id, role = %user.role, "account made");
     }

@@ -38,9 +38,12 @@ struct State {
     listening: bool,
 }
 
-/// The state of the cache when a lookup began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Epoch(u64);
+/// When a lookup began, and the state of the cache then.
+#[derive(Debug, Clone, Copy)]
+pub struct Lookup {
+    epoch: u64,
+    at: Instant,
+}
 
 impl SessionCache {
     fn state(&self) -> MutexGuard<'_, State> {
@@ -55,14 +58,17 @@ impl SessionCache {
     }
 
     /// Call before reading a session from the database, and hand the answer to [`Self::keep`].
-    pub fn begin(&self) -> Epoch {
-        Epoch(self.state().epoch)
+    pub fn begin(&self) -> Lookup {
+        Lookup {
+            epoch: self.state().epoch,
+            at: Instant::now(),
+        }
     }
 
     /// Keeps what the database had, unless something was forgotten since the reading began.
-    pub fn keep(&self, begun: Epoch, id: SessionId, session: LiveSession) {
+    pub fn keep(&self, begun: Lookup, id: SessionId, session: LiveSession) {
         let mut state = self.state();
-        if !state.listening || state.epoch != begun.0 {
+        if !state.listening || state.epoch != begun.epoch {
             return;
         }
         if state.sessions.len() >= CAPACITY {
@@ -73,7 +79,8 @@ impl SessionCache {
                 state.sessions.clear();
             }
         }
-        state.sessions.insert(id, (session, Instant::now()));
+        // What was read may be as old as the beginning of the lookup.
+        state.sessions.insert(id, (session, begun.at));
     }
 
     /// Forgets the sessions of a user.
@@ -96,7 +103,7 @@ impl SessionCache {
 
 #[cfg(test)]
 mod tests {
-    use chrono::Utc;
+    use chrono::DateTime;
     use uuid::Uuid;
 
     use super::*;
@@ -109,7 +116,7 @@ mod tests {
         LiveSession {
             user_id: USER,
             role: Role::Admin,
-            expires_at: Utc::now(),
+            expires_at: DateTime::UNIX_EPOCH,
         }
     }
 

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use super::{
     Ctx,
     login::Login,
     mail::{Mails, UserMail},
-    queue::Queue,
+    platform::Platform,
     session_cache::SessionCache,
 };
 use crate::{
@@ -26,7 +26,6 @@ use crate::{
         user::User,
     },
     error::{Error, ErrorCode, Result},
-    infra::random::Random,
     repository::{one_time_tokens, sessions, users},
 };
 
@@ -45,31 +44,25 @@ pub struct UserPatch {
 
 /// Manages users.
 pub struct Users {
-    pool: PgPool,
-    random: Arc<dyn Random>,
+    platform: Platform,
     cache: Arc<SessionCache>,
     login: Arc<Login>,
     mails: Arc<Mails>,
-    queue: Queue,
 }
 
 impl Users {
     /// The service on this database.
     pub fn new(
-        pool: PgPool,
-        random: Arc<dyn Random>,
+        platform: Platform,
         cache: Arc<SessionCache>,
         login: Arc<Login>,
         mails: Arc<Mails>,
-        queue: Queue,
     ) -> Self {
         Self {
-            pool,
-            random,
+            platform,
             cache,
             login,
             mails,
-            queue,
         }
     }
 
@@ -80,7 +73,7 @@ impl Users {
     /// [`Error::Forbidden`].
     pub async fn browse(&self, ctx: &Ctx, page: Page) -> Result<Listed<User>> {
         ctx.require(Permission::BrowseUsers)?;
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.platform.pool.acquire().await?;
         let items = users::list(&mut connection, page).await?;
         let total = users::count(&mut connection).await?;
         Ok(Listed { items, total })
@@ -93,7 +86,7 @@ impl Users {
     /// [`Error::Forbidden`], [`ErrorCode::UserNotFound`].
     pub async fn read(&self, ctx: &Ctx, id: UserId) -> Result<User> {
         ctx.require(Permission::ReadUser)?;
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.platform.pool.acquire().await?;
         users::find(&mut connection, id)
             .await?
             .ok_or(Error::NotFound(ErrorCode::UserNotFound))
@@ -107,7 +100,7 @@ impl Users {
     /// [`ErrorCode::UserNotFound`]; [`ErrorCode::EmailTaken`], [`ErrorCode::NicknameAlreadyExists`].
     pub async fn edit(&self, ctx: &Ctx, id: UserId, patch: UserPatch) -> Result<User> {
         ctx.require(Permission::EditUser)?;
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.platform.pool.begin().await?;
         let Subject {
             mut user,
             actor_role,
@@ -148,7 +141,7 @@ impl Users {
                 error => error,
             })?;
         if new_address {
-            let token = OneTimeToken::generate(&*self.random);
+            let token = OneTimeToken::new(self.platform.random.bytes());
             one_time_tokens::discard(&mut transaction, id, Purpose::AccountUnlock).await?;
             one_time_tokens::replace(
                 &mut transaction,
@@ -169,7 +162,7 @@ impl Users {
         }
         transaction.commit().await?;
         self.cache.forget(id);
-        self.queue.wake();
+        self.platform.queue.wake();
         tracing::info!(user_id = %id, role = %user.role, actor = ?ctx.actor, "user changed");
         Ok(user)
     }
@@ -182,7 +175,7 @@ impl Users {
     /// [`ErrorCode::UserNotFound`].
     pub async fn delete(&self, ctx: &Ctx, id: UserId) -> Result<()> {
         ctx.require(Permission::DeleteUser)?;
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.platform.pool.begin().await?;
         let Subject { user, .. } =
             subject(&mut transaction, ctx, id, Permission::DeleteUser).await?;
         keep_an_admin(&mut transaction, &user).await?;
@@ -202,7 +195,7 @@ impl Users {
     /// [`ErrorCode::UserNotFound`].
     pub async fn lock(&self, ctx: &Ctx, id: UserId) -> Result<User> {
         ctx.require(Permission::LockUser)?;
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.platform.pool.begin().await?;
         let Subject { mut user, .. } =
             subject(&mut transaction, ctx, id, Permission::LockUser).await?;
         if user.locked_at.is_some() {
@@ -223,7 +216,7 @@ impl Users {
             .await?;
         transaction.commit().await?;
         self.cache.forget(id);
-        self.queue.wake();
+        self.platform.queue.wake();
         tracing::info!(user_id = %id, actor = ?ctx.actor, "user locked");
         Ok(user)
     }
@@ -235,7 +228,7 @@ impl Users {
     /// [`Error::Forbidden`] by the rules of rank; [`ErrorCode::UserNotFound`].
     pub async fn unlock(&self, ctx: &Ctx, id: UserId) -> Result<User> {
         ctx.require(Permission::LockUser)?;
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.platform.pool.begin().await?;
         let Subject { mut user, .. } =
             subject(&mut transaction, ctx, id, Permission::LockUser).await?;
         let was_locked_out = self
@@ -253,7 +246,7 @@ impl Users {
                 .await?;
         }
         transaction.commit().await?;
-        self.queue.wake();
+        self.platform.queue.wake();
         tracing::info!(user_id = %id, actor = ?ctx.actor, "user unlocked");
         Ok(user)
     }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
 
 use super::{
     Ctx,
     mail::{Mails, UserMail},
-    queue::Queue,
+    platform::Platform,
     rate_limits::{Limited, RateLimits},
 };
 use crate::{
@@ -20,7 +19,7 @@ use crate::{
         token::{OneTimeToken, Purpose},
     },
     error::{Error, ErrorCode, Result},
-    infra::{keys::PurposeKey, random::Random},
+    infra::keys::PurposeKey,
     repository::{
         jobs::{JobKind, NewJob},
         one_time_tokens, users,
@@ -43,10 +42,8 @@ struct Resend {
 
 /// Verifies addresses.
 pub struct Verification {
-    pool: PgPool,
-    random: Arc<dyn Random>,
+    platform: Platform,
     mails: Arc<Mails>,
-    queue: Queue,
     limits: Arc<RateLimits>,
     dedupe_key: PurposeKey,
 }
@@ -54,18 +51,14 @@ pub struct Verification {
 impl Verification {
     /// The service on this database.
     pub fn new(
-        pool: PgPool,
-        random: Arc<dyn Random>,
+        platform: Platform,
         mails: Arc<Mails>,
-        queue: Queue,
         limits: Arc<RateLimits>,
         dedupe_key: PurposeKey,
     ) -> Self {
         Self {
-            pool,
-            random,
+            platform,
             mails,
-            queue,
             limits,
             dedupe_key,
         }
@@ -79,19 +72,18 @@ impl Verification {
     ///
     /// # Concurrency
     ///
-    /// Of several uses at once one succeeds.
+    /// Of several uses at once one succeeds. The user's row is locked before his token: see
+    /// [`users::find_for_update`].
     pub async fn verify(&self, ctx: &Ctx, user_id: UserId, token: &OneTimeToken) -> Result<()> {
         let refused = Error::InvalidToken(ErrorCode::InvalidVerificationToken);
-        let mut transaction = self.pool.begin().await?;
-        let good = one_time_tokens::consume(
-            &mut transaction,
-            user_id,
-            Purpose::EmailVerification,
-            token,
-            ctx.now,
-        )
-        .await?;
-        if !good || !users::verify_email(&mut transaction, user_id, ctx.now).await? {
+        let purpose = Purpose::EmailVerification;
+        let mut transaction = self.platform.pool.begin().await?;
+        if users::find_for_update(&mut transaction, user_id)
+            .await?
+            .is_none()
+            || !one_time_tokens::consume(&mut transaction, user_id, purpose, token, ctx.now).await?
+            || !users::verify_email(&mut transaction, user_id, ctx.now).await?
+        {
             return Err(refused);
         }
         transaction.commit().await?;
@@ -119,9 +111,9 @@ impl Verification {
             dedupe_key: Some(format!("{}:{key:032x}", RESEND_VERIFICATION.name)),
             ..NewJob::new(RESEND_VERIFICATION, payload)
         };
-        let mut connection = self.pool.acquire().await?;
-        self.queue.enqueue(&mut connection, &job).await?;
-        self.queue.wake();
+        let mut connection = self.platform.pool.acquire().await?;
+        self.platform.queue.enqueue(&mut connection, &job).await?;
+        self.platform.queue.wake();
         Ok(())
     }
 
@@ -137,7 +129,7 @@ impl Verification {
     /// The user's row is locked, so that jobs for one account take turns.
     pub async fn resend_now(&self, payload: &serde_json::Value, now: DateTime<Utc>) -> Result<()> {
         let Resend { email } = Deserialize::deserialize(payload).context("can't read a job")?;
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.platform.pool.begin().await?;
         let Some(user) = users::find_by_email(&mut transaction, &email).await? else {
             return Ok(());
         };
@@ -149,7 +141,7 @@ impl Verification {
         if user.email_verified_at.is_some() || issued.is_some_and(|at| now - at < RESEND_WAIT) {
             return Ok(());
         }
-        let token = OneTimeToken::generate(&*self.random);
+        let token = OneTimeToken::new(self.platform.random.bytes());
         one_time_tokens::replace(&mut transaction, user.id, purpose, &token, now).await?;
         self.mails
             .enqueue(
@@ -160,7 +152,7 @@ impl Verification {
             )
             .await?;
         transaction.commit().await?;
-        self.queue.wake();
+        self.platform.queue.wake();
         Ok(())
     }
 }

@@ -147,7 +147,11 @@ async fn run(
     let work = async {
         if let Some(schedule) = shared.schedules.get(job.kind.as_str())
             && let Err(error) = schedule
-                .enqueue_next(&shared.pool, shared.clock.database_override())
+                .enqueue_next(
+                    &shared.pool,
+                    Some(job.lease),
+                    shared.clock.database_override(),
+                )
                 .await
         {
             return Outcome::Backoff {

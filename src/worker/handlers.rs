@@ -70,7 +70,7 @@ macro_rules! handler {
 handler! {
     /// Sends a mail.
     SendMail(Mails), mail::SEND_MAIL, MAIL_TIME, |mails, job, now| {
-        match mails.deliver(&job.payload, job.sealed_secret.as_deref(), now).await {
+        match mails.deliver(job, now).await {
             Ok(Delivery::Sent) => {
                 metrics::counter!("mails_total", "outcome" => "sent").increment(1);
                 Outcome::Done

@@ -158,7 +158,7 @@ impl Claiming<'_> {
             if !self.scheduled {
                 for schedule in schedules.values() {
                     schedule
-                        .enqueue_next(pool, clock.database_override())
+                        .enqueue_next(pool, None, clock.database_override())
                         .await?;
                 }
                 self.scheduled = true;

@@ -6,15 +6,16 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::repository::jobs::{self, JobKind, NewJob};
+use crate::repository::jobs::{self, JobKind, Lease, NewJob};
 
 /// A kind of job that is run once each `every`, by one worker of all.
 ///
-/// There is always one job that waits for the next slot: slots are whole multiples of `every` since
-/// 1970. Its dedupe key is the kind's, so that there is never a second one, however many workers
-/// enqueue it, and slots that nobody worked in are made up for by one run and not by many. A worker
-/// enqueues it when it starts and, before it runs a job of the kind, for the slot after: a queue that
-/// runs needs no timer and makes no query for its schedules.
+/// There is always one job that holds the kind's dedupe key: it waits for the next slot, or has just
+/// been claimed. Slots are whole multiples of `every` since 1970. So there is never a second one,
+/// however many workers enqueue it, and slots that nobody worked in are made up for by one run and
+/// not by many. A worker enqueues it when it starts; who runs it hands the key over to the job of the
+/// slot after, in one transaction. A queue that runs needs no timer and makes no query for its
+/// schedules.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
     /// What is run.
@@ -24,7 +25,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Makes sure that a job waits for the next slot.
+    /// Makes sure that a job waits for the next slot. `running` is the job that now holds the key, if
+    /// the caller runs it.
     ///
     /// # Errors
     ///
@@ -32,11 +34,15 @@ impl Schedule {
     pub async fn enqueue_next(
         &self,
         pool: &PgPool,
+        running: Option<Lease>,
         now: Option<DateTime<Utc>>,
     ) -> sqlx::Result<()> {
-        let mut conn = pool.acquire().await?;
-        let time = jobs::database_time(&mut conn, now).await?;
-        let key = format!("schedule:{}", self.kind.name);
+        let mut tx = pool.begin().await?;
+        if let Some(lease) = running {
+            jobs::hand_over(&mut tx, lease).await?;
+        }
+        let time = jobs::database_time(&mut tx, now).await?;
+        let key = jobs::schedule_key(self.kind);
         let job = NewJob {
             run_at: Some(self.slot_after(time)),
             // a run that is still going on, or is to be retried, is not overtaken by the next
@@ -44,8 +50,8 @@ impl Schedule {
             dedupe_key: Some(key),
             ..NewJob::new(self.kind, json!({}))
         };
-        jobs::enqueue(&mut conn, &job, now).await?;
-        Ok(())
+        jobs::enqueue(&mut tx, &job, now).await?;
+        tx.commit().await
     }
 
     fn slot_after(&self, time: DateTime<Utc>) -> DateTime<Utc> {

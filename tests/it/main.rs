@@ -4,11 +4,23 @@
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod architecture;
+#[cfg(test)]
+mod authz;
+#[cfg(test)]
+mod authz_coverage;
+#[cfg(test)]
+mod binary;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod infra;
 #[cfg(test)]
+mod races;
+#[cfg(test)]
 mod repository;
+#[cfg(test)]
+mod services;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -6,7 +6,8 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use http_body_util::BodyExt as _;
-use serde::de::DeserializeOwned;
+use percent_encoding::percent_decode;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::{
     error::{Error, ErrorCode, FieldError},
@@ -34,7 +35,15 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
                 || (essence.starts_with("application/") && essence.ends_with("+json"))
         };
         let bytes = read(request, is_json).await?;
-        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+        let text = str::from_utf8(&bytes).map_err(|_| malformed())?;
+        // Serde would also take a list with every member in its place.
+        if !text.trim_start().starts_with('{') {
+            return Err(match serde_json::from_str::<IgnoredAny>(text) {
+                Ok(_) => invalid(Vec::new(), "no object, expected an object"),
+                Err(_) => malformed(),
+            });
+        }
+        let mut deserializer = serde_json::Deserializer::from_str(text);
         let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let path = error.path().iter().filter_map(segment).collect();
             let error = error.into_inner();
@@ -56,6 +65,10 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
             essence == "application/x-www-form-urlencoded"
         })
         .await?;
+        // The parser would put a replacement character in place of what is no UTF-8.
+        percent_decode(&bytes)
+            .decode_utf8()
+            .map_err(|_| malformed())?;
         serde_urlencoded::from_bytes(&bytes)
             .map(Self)
             .map_err(|error| invalid(Vec::new(), &error.to_string()))

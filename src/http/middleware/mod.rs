@@ -29,7 +29,7 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// Puts the stack around `router`; the last layer here is the first to see a request:
 ///
-/// 1. [`observe`](observe::observe): request id, log line, metrics, and the body of errors;
+/// 1. `observe`: request id, log line, metrics, and the body of errors;
 /// 2. headers of security;
 /// 3. CORS, where origins are allowed;
 /// 4. a panic becomes an error 500;

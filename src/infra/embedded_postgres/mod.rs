@@ -33,7 +33,12 @@ mod supervisor;
 mod tests;
 mod user;
 
-use std::{ffi::OsString, io, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use sqlx::{
     Connection as _, PgConnection, Postgres, migrate::MigrateDatabase as _,
@@ -129,13 +134,25 @@ impl EmbeddedPostgres {
     /// `username`, can be set on it.
     #[must_use]
     pub fn connect_options(&self) -> PgConnectOptions {
-        connect_options(&self.directory)
+        connect_options(self.directory.socket())
     }
 
     /// The same as a URL, for `psql` and for people.
     #[must_use]
     pub fn url(&self) -> String {
         url(&self.directory)
+    }
+
+    /// Makes a directory for other files beside the data of a throw-away server. It vanishes with the
+    /// server even when our process is killed: it belongs to PostgreSQL's user, who removes it then.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system refuses.
+    pub fn add_directory(&self, name: &str) -> Result<PathBuf, StartError> {
+        let path = self.directory.path().join(name);
+        directory::make_private(&path, self.directory.user())?;
+        Ok(path)
     }
 
     /// Stops PostgreSQL and waits for its end. Open connections are broken off, committed data is
@@ -157,9 +174,18 @@ impl EmbeddedPostgres {
     }
 }
 
-fn connect_options(directory: &Directory) -> PgConnectOptions {
+/// How to reach the PostgreSQL that another process of ours, such as `serve`, runs in `directory`;
+/// none if it doesn't answer.
+pub async fn find_running(directory: &Path) -> Option<PgConnectOptions> {
+    let options = connect_options(&directory::socket_near(directory)?);
+    let connection = PgConnection::connect_with(&options).await.ok()?;
+    connection.close().await.ok()?;
+    Some(options)
+}
+
+fn connect_options(socket: &Path) -> PgConnectOptions {
     PgConnectOptions::new_without_pgpass()
-        .socket(directory.socket())
+        .socket(socket)
         .port(PORT)
         .username(NAME)
         .database(NAME)
@@ -202,7 +228,7 @@ async fn start_in(directory: &Directory, options: &Options) -> Result<Supervisor
 
 /// Connects again and again until it works, and makes our database if it is missing.
 async fn connect_when_ready(directory: &Directory) -> Result<(), sqlx::Error> {
-    let options = connect_options(directory);
+    let options = connect_options(directory.socket());
     loop {
         match PgConnection::connect_with(&options).await {
             Ok(connection) => return connection.close().await,

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{FromRow, PgConnection};
 
-use super::interval;
+use super::{JobKind, interval};
 
 /// The right to run a job and to say how that ended, until somebody else claims the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromRow)]
@@ -95,7 +95,7 @@ pub async fn claim(
             attempts = attempts + 1,
             leased_by = $3,
             run_at = (select now from clock) + $4,
-            dedupe_key = null
+            dedupe_key = case when starts_with(dedupe_key, 'schedule:') then dedupe_key end
         from due where jobs.id = due.id
         returning jobs.id, claims, kind, payload, sealed_secret, serial_key is not null as serial,
             attempts, max_attempts, created_at",
@@ -106,6 +106,32 @@ pub async fn claim(
     .bind(interval(lease))
     .fetch_all(conn)
     .await
+}
+
+/// The dedupe key of a recurring job. Other jobs lose theirs at the claim; this one stays, so that
+/// there is at no time none, until it is [handed over](hand_over) to the job of the next slot.
+#[must_use]
+pub fn schedule_key(kind: JobKind) -> String {
+    format!("schedule:{}", kind.name)
+}
+
+/// Takes the [`schedule_key`] from a running job. Enqueue the job of the next slot in the same
+/// transaction.
+///
+/// # Errors
+///
+/// The database's.
+pub async fn hand_over(conn: &mut PgConnection, lease: Lease) -> sqlx::Result<()> {
+    sqlx::query(
+        "update jobs set dedupe_key = null
+        where id = $1 and claims = $2 and leased_by is not null
+            and starts_with(dedupe_key, 'schedule:')",
+    )
+    .bind(lease.id)
+    .bind(lease.claims)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Makes `leases` last for `duration` from now, and gives the ids of those that are still held.
@@ -260,6 +286,7 @@ pub async fn bury(
         update jobs set
             leased_by = null,
             dead_at = coalesce($3, clock_timestamp()),
+            dedupe_key = null,
             last_error = $4
         from locked where jobs.id = locked.id",
     )

@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
 use user_management::repository::jobs::{
-    self, ClaimedJob, Due, JobKind, NewJob, SealedSecret, bury, claim, enqueue, finish, heartbeat,
-    release, retry,
+    self, ClaimedJob, Due, JobKind, NewJob, SealedSecret, bury, claim, enqueue, finish, hand_over,
+    heartbeat, release, retry, schedule_key,
 };
 
 mod operators;
@@ -289,4 +289,33 @@ async fn a_job_that_breaks_a_rule_is_refused_by_name() {
         assert_eq!(error.constraint(), Some(constraint));
     }
     assert_eq!(jobs::counts(&mut conn, None).await.unwrap().waiting, 0);
+}
+
+#[tokio::test]
+async fn a_recurring_job_holds_its_key_until_it_hands_it_over() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let slot = |seconds| NewJob {
+        run_at: Some(after(seconds)),
+        serial_key: Some(schedule_key(KIND)),
+        dedupe_key: Some(schedule_key(KIND)),
+        ..job(1)
+    };
+    put(&mut conn, slot(3600)).await;
+    let lease = take_one(&mut conn, 3600).await.lease;
+    // a worker that read the time before the slot comes late
+    let late = enqueue(&mut conn, &slot(3600), Some(noon())).await;
+    assert_eq!(late.unwrap(), None);
+    let mut tx = db.pool.begin().await.unwrap();
+    hand_over(&mut tx, lease).await.unwrap();
+    put(&mut tx, slot(7200)).await;
+    tx.commit().await.unwrap();
+    let late = enqueue(&mut conn, &slot(3600), Some(noon())).await;
+    assert_eq!(late.unwrap(), None);
+
+    // the dead hold no keys
+    assert!(finish(&mut conn, lease).await.unwrap());
+    let lease = take_one(&mut conn, 7200).await.lease;
+    assert!(bury(&mut conn, lease, "e", Some(noon())).await.unwrap());
+    put(&mut conn, slot(10_800)).await;
 }

@@ -33,11 +33,15 @@ use uuid::Uuid;
 use super::{
     database::TestDatabase,
     eventually::wait_until,
+    operations::check_documented,
     request::{TestRequest, TestResponse},
 };
 
 /// The password of every account in tests.
 pub const PASSWORD: &str = "Secure*1234";
+
+/// The key of whatever the service signs in tests.
+pub const SECRET_KEY: &str = "a key of tests, which is no secret at all";
 
 /// Where every test begins.
 pub fn start_of_time() -> DateTime<Utc> {
@@ -81,19 +85,34 @@ impl TestApp {
 
     /// The service with other settings.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::start_changed(settings, |_| ()).await
+    }
+
+    /// The service with other settings, some of its parts changed.
+    pub async fn start_changed(settings: &[(&str, &str)], change: impl FnOnce(&mut Parts)) -> Self {
         let database = Arc::new(TestDatabase::create().await);
         let clock = ManualClock::new(start_of_time());
-        Self::build(database, clock, MemoryMailer::new(), settings, 1)
+        Self::build(database, clock, MemoryMailer::new(), settings, 1, change)
     }
 
     /// Another instance on the same database, with the same clock and mailbox.
     pub fn second_instance(&self, settings: &[(&str, &str)]) -> Self {
+        self.second_instance_changed(settings, |_| ())
+    }
+
+    /// Like [`Self::second_instance`], some of its parts changed.
+    pub fn second_instance_changed(
+        &self,
+        settings: &[(&str, &str)],
+        change: impl FnOnce(&mut Parts),
+    ) -> Self {
         let mut second = Self::build(
             Arc::clone(&self.database),
             self.clock.clone(),
             self.mailer.clone(),
             settings,
             2,
+            change,
         );
         second.checks_mail = false;
         second
@@ -105,6 +124,7 @@ impl TestApp {
         mailer: MemoryMailer,
         settings: &[(&str, &str)],
         seed: u64,
+        change: impl FnOnce(&mut Parts),
     ) -> Self {
         let mut source: Source = [
             ("ENVIRONMENT", "development"),
@@ -119,11 +139,9 @@ impl TestApp {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
         let config = Config::read(&source).unwrap();
-        let app = App::build(Parts {
+        let mut parts = Parts {
             database: database.connect_options(),
-            secret_key: "a key of tests, which is no secret at all"
-                .to_owned()
-                .into(),
+            secret_key: SECRET_KEY.to_owned().into(),
             base_url: config.server.base_url.clone().unwrap(),
             config,
             clock: Arc::new(clock.clone()),
@@ -131,8 +149,9 @@ impl TestApp {
             hash_cost: HashCost::CHEAPEST,
             hash_threads: NonZeroUsize::new(2),
             mail_route: MailRoute::Send(Arc::new(mailer.clone())),
-        })
-        .unwrap();
+        };
+        change(&mut parts);
+        let app = App::build(parts).unwrap();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         app.start_listening(&tasks, &stop);
         Self {
@@ -177,11 +196,15 @@ impl TestApp {
         self.request("DELETE", path)
     }
 
-    /// Sends a request that was built by hand, from the address `peer`.
+    /// Sends a request that was built by hand, from the address `peer`. Fails when the answer is none
+    /// that the OpenAPI document knows.
     pub async fn send(&self, mut request: Request<Body>, peer: SocketAddr) -> TestResponse {
         request.extensions_mut().insert(PeerAddress(peer));
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router().oneshot(request).await.unwrap();
-        TestResponse::read(response).await
+        let response = TestResponse::read(response).await;
+        check_documented(&method, &path, &response);
+        response
     }
 
     /// Registers an account with [`PASSWORD`].
@@ -264,6 +287,24 @@ impl TestApp {
     pub async fn count(&self, table: &'static str) -> i64 {
         let query = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
         sqlx::query_scalar(query)
+            .fetch_one(&self.database.pool)
+            .await
+            .unwrap()
+    }
+
+    /// How many rows the tables have that requests write to: what a refused one leaves as they are.
+    pub async fn stored(&self) -> Vec<(&'static str, i64)> {
+        let mut counts = Vec::new();
+        for table in ["users", "jobs", "sessions", "one_time_tokens"] {
+            counts.push((table, self.count(table).await));
+        }
+        counts
+    }
+
+    /// How many jobs of a kind are waiting, running or dead.
+    pub async fn jobs_of(&self, kind: &str) -> i64 {
+        sqlx::query_scalar("select count(*) from jobs where kind = $1")
+            .bind(kind)
             .fetch_one(&self.database.pool)
             .await
             .unwrap()

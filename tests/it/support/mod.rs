@@ -1,7 +1,9 @@
 //! What the tests stand on.
 
 pub mod app;
+pub mod binary;
 pub mod database;
 pub mod eventually;
+pub mod operations;
 pub mod request;
 pub mod smtp_server;

@@ -133,6 +133,12 @@ impl TestResponse {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
+    /// The code of an error.
+    pub fn code(&self) -> Option<String> {
+        let body: Value = serde_json::from_str(&self.body).ok()?;
+        body["code"].as_str().map(str::to_owned)
+    }
+
     /// A text member of its body.
     #[track_caller]
     pub fn text(&self, member: &str) -> String {

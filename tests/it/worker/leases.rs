@@ -20,25 +20,25 @@ use super::{
 };
 use crate::support::{database::TestDatabase, eventually::eventually};
 
-/// A lease that is renewed often.
+/// A lease that ends within a test, and yet not because the machine is busy.
 fn short() -> WorkerSettings {
     WorkerSettings {
-        lease: Duration::from_millis(900),
+        lease: Duration::from_secs(3),
         poll: Duration::from_millis(50),
         ..settings()
     }
 }
 
-/// Waits until the lease of the job ends three leases later than it did first.
+/// Waits until the lease of the job, which has begun, ends a lease later than it did first.
 async fn renewed_for_long(db: &TestDatabase, id: i64) {
     let mut conn = PgConnection::connect_with(&db.connect_options())
         .await
         .unwrap();
-    let first = chrono::Utc::now() + TimeDelta::milliseconds(900);
+    let first = chrono::Utc::now() + TimeDelta::seconds(3);
     eventually("the lease was renewed again and again", async || {
         sqlx::query_scalar::<_, bool>("select run_at > $2 from jobs where id = $1")
             .bind(id)
-            .bind(first + TimeDelta::milliseconds(2700))
+            .bind(first + TimeDelta::seconds(3))
             .fetch_one(&mut conn)
             .await
             .unwrap()

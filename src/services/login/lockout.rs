@@ -1,0 +1,156 @@
+//! What follows when an account name is locked after failed logins: the notice, and its link.
+
+use anyhow::Context as _;
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+
+use super::{Attempt, Login};
+use crate::{
+    domain::{
+        email::Email,
+        id::UserId,
+        token::{OneTimeToken, Purpose},
+    },
+    error::{Error, ErrorCode, Result},
+    repository::{
+        jobs::{JobKind, NewJob},
+        login_throttle,
+        notices::{self, Notice},
+        one_time_tokens, users,
+    },
+    services::{Ctx, mail::UserMail},
+};
+
+/// The job that tells the owner of an account, if there is one, that it is locked.
+pub const NOTIFY_LOCKOUT: JobKind = JobKind {
+    name: "notify_lockout",
+    max_attempts: 10,
+};
+
+/// How often an owner is told at most.
+const NOTICE_WAIT: TimeDelta = TimeDelta::hours(1);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Lockout {
+    identifier: String,
+}
+
+impl Login {
+    pub(super) async fn locked_out(&self, ctx: &Ctx, attempt: Attempt<'_>) -> Result<()> {
+        metrics::counter!("lockouts_total").increment(1);
+        tracing::warn!(request_id = %ctx.request_id, "too many failed logins: an account name is locked for a while");
+        if attempt.device.is_some() {
+            // The owner's own device: he knows.
+            return Ok(());
+        }
+        // The same for names without an account: a job looks.
+        let payload = serde_json::to_value(Lockout {
+            identifier: attempt.identifier,
+        })
+        .context("can't write a job")?;
+        let mut connection = self.platform.pool.acquire().await?;
+        self.platform
+            .queue
+            .enqueue(&mut connection, &NewJob::new(NOTIFY_LOCKOUT, payload))
+            .await?;
+        self.platform.queue.wake();
+        Ok(())
+    }
+
+    /// Does the job [`NOTIFY_LOCKOUT`]: mails the account's owner a link that unlocks, once an hour at most.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails, or the job is not one of ours.
+    pub async fn notify_lockout(
+        &self,
+        payload: &serde_json::Value,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let Lockout { identifier } =
+            Deserialize::deserialize(payload).context("can't read a job")?;
+        let mut transaction = self.platform.pool.begin().await?;
+        let Some(user) = users::find_by_email(&mut transaction, &identifier).await? else {
+            return Ok(());
+        };
+        // He must not be deleted meanwhile.
+        let Some(user) = users::find_for_update(&mut transaction, user.id).await? else {
+            return Ok(());
+        };
+        if user.email_verified_at.is_none()
+            || !notices::claim(
+                &mut transaction,
+                user.id,
+                Notice::AccountLocked,
+                now,
+                NOTICE_WAIT,
+            )
+            .await?
+        {
+            return Ok(());
+        }
+        let token = OneTimeToken::new(self.platform.random.bytes());
+        one_time_tokens::replace(
+            &mut transaction,
+            user.id,
+            Purpose::AccountUnlock,
+            &token,
+            now,
+        )
+        .await?;
+        let mail = UserMail::LockedAfterFailedLogins(&token);
+        self.mails
+            .enqueue(&mut transaction, user.id, mail, now)
+            .await?;
+        transaction.commit().await?;
+        self.platform.queue.wake();
+        Ok(())
+    }
+
+    /// Uses the token of a lock notice: the account takes logins again, and the device that it was
+    /// used on counts as the owner's.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::InvalidUnlockToken`] when it is unknown, used, replaced or expired.
+    pub async fn unlock(
+        &self,
+        ctx: &Ctx,
+        user_id: UserId,
+        token: &OneTimeToken,
+    ) -> Result<SecretString> {
+        let refused = || Error::InvalidToken(ErrorCode::InvalidUnlockToken);
+        let mut transaction = self.platform.pool.begin().await?;
+        let good = one_time_tokens::consume(
+            &mut transaction,
+            user_id,
+            Purpose::AccountUnlock,
+            token,
+            ctx.now,
+        )
+        .await?;
+        if !good {
+            return Err(refused());
+        }
+        let user = users::find(&mut transaction, user_id)
+            .await?
+            .ok_or_else(refused)?;
+        let key = self.key(&user.email.normalized());
+        login_throttle::clear_all(&mut transaction, &key, None).await?;
+        transaction.commit().await?;
+        tracing::info!(%user_id, "lockout ended by the owner");
+        Ok(self.device_token(None, &key))
+    }
+
+    /// Ends the lockout of an account in the caller's transaction; answers whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub async fn end_lockout(&self, connection: &mut PgConnection, email: &Email) -> Result<bool> {
+        let key = self.key(&email.normalized());
+        login_throttle::clear_all(connection, &key, self.platform.clock.database_override()).await
+    }
+}

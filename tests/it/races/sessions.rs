@@ -1,0 +1,199 @@
+//! A session that was ended is over: at once on the instance that ended it, within a second on others.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::http::StatusCode;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use user_management::domain::role::Role;
+
+use super::{discard_mail, together, two_instances};
+use crate::support::{
+    app::{TestApp, TestUser},
+    eventually::wait_until,
+};
+
+/// How long a session that was ended elsewhere may count.
+const LONGEST: Duration = Duration::from_secs(1);
+
+async fn is_let_in(app: &TestApp, token: &str) -> bool {
+    let answer = app.get("/users/?limit=1").bearer(token).send().await;
+    match answer.status {
+        StatusCode::OK => true,
+        _ => {
+            answer.expect_problem(401, "not_authenticated");
+            false
+        }
+    }
+}
+
+/// Ends the sessions of a user, each time in another way.
+async fn end_sessions(app: &TestApp, admin: &TestUser, user: &TestUser, way: usize) {
+    let path = format!("/users/{}", user.id);
+    match way % 3 {
+        0 => app
+            .post(&format!("{path}/lock"))
+            .by(admin)
+            .send()
+            .await
+            .expect(200),
+        1 => app.delete(&path).by(admin).send().await.expect(204),
+        _ => {
+            let body = json!({"role": "ADMIN"});
+            app.put(&path)
+                .by(admin)
+                .json(&body)
+                .send()
+                .await
+                .expect(200)
+        }
+    };
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ended_session_is_refused_here_at_once_and_elsewhere_within_a_second() {
+    let instances = two_instances(&[]).await;
+    let [here, elsewhere] = &instances;
+    let admin = here.admin().await;
+    let mut delays = Vec::new();
+    for round in 0..9 {
+        let user = here
+            .user(Role::Manager, &format!("user{round}@example.com"))
+            .await;
+        for app in &instances {
+            assert!(is_let_in(app, &user.token).await);
+        }
+        end_sessions(here, &admin, &user, round).await;
+        let ended = Instant::now();
+        assert!(!is_let_in(here, &user.token).await, "round {round}");
+        loop {
+            let begun = ended.elapsed();
+            if !is_let_in(elsewhere, &user.token).await {
+                delays.push(begun);
+                break;
+            }
+            assert!(begun < LONGEST, "round {round}: let in after {begun:?}");
+        }
+    }
+    // They are told: the end of what is kept is only there for when that fails.
+    assert!(delays.iter().min() < Some(&(LONGEST / 2)), "{delays:?}");
+    discard_mail(here).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_in_use_is_refused_from_the_moment_that_the_lock_was_answered() {
+    const USERS_OF_TOKEN: usize = 8;
+    let instances = two_instances(&[]).await;
+    let app = &instances[0];
+    let admin = Arc::new(app.admin().await);
+    for round in 0..12 {
+        let user = app
+            .user(Role::Manager, &format!("user{round}@example.com"))
+            .await;
+        let (user, ended) = (Arc::new(user), Arc::new(AtomicBool::new(false)));
+        let here = [Arc::clone(app)];
+        let let_in = together(&here, USERS_OF_TOKEN + 1, |app, number| {
+            let (admin, user, ended) = (Arc::clone(&admin), Arc::clone(&user), Arc::clone(&ended));
+            async move {
+                if number == USERS_OF_TOKEN {
+                    end_sessions(&app, &admin, &user, round).await;
+                    ended.store(true, Ordering::SeqCst);
+                    return 0;
+                }
+                let mut let_in = 0;
+                loop {
+                    let late = ended.load(Ordering::SeqCst);
+                    if is_let_in(&app, &user.token).await {
+                        assert!(!late, "let in after the end");
+                        let_in += 1;
+                    } else if late {
+                        return let_in;
+                    }
+                }
+            }
+        })
+        .await;
+        assert!(
+            let_in.iter().sum::<usize>() > 0,
+            "nobody used the token in time"
+        );
+    }
+    discard_mail(app).await;
+}
+
+/// Ends a session as nobody hears of it, and says whether its token still works here: whether it
+/// was kept.
+async fn keeps_sessions(app: &TestApp, email: &str) -> bool {
+    let token = app.log_in(email).await.expect(200).text("access_token");
+    assert!(is_let_in(app, &token).await);
+    sqlx::query("delete from sessions where user_id = (select id from users where email = $1)")
+        .bind(email)
+        .execute(&app.database.pool)
+        .await
+        .unwrap();
+    is_let_in(app, &token).await
+}
+
+/// Lets nobody connect to the database any more, or again; connections that are open stay.
+async fn allow_connections(app: &TestApp, allowed: bool) {
+    let options = app.database.connect_options();
+    let name = options.get_database().unwrap().to_owned();
+    let mut connection = PgConnection::connect_with(&options.database("postgres"))
+        .await
+        .unwrap();
+    let statement = format!(r#"alter database "{name}" allow_connections {allowed}"#);
+    sqlx::query(AssertSqlSafe(statement))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_hears_nothing_keeps_nothing_until_it_hears_again() {
+    const EMAIL: &str = "user@example.com";
+    let [app, other] = two_instances(&[]).await;
+    let admin = other.admin().await;
+    let id = app.user(Role::Manager, EMAIL).await.id;
+    wait_until("sessions are kept", async || {
+        keeps_sessions(&app, EMAIL).await
+    })
+    .await;
+
+    allow_connections(&app, false).await;
+    let killed: Vec<bool> = sqlx::query_scalar(
+        "select pg_terminate_backend(pid) from pg_stat_activity \
+         where datname = current_database() and query ilike 'listen %'",
+    )
+    .fetch_all(&app.database.pool)
+    .await
+    .unwrap();
+    assert_eq!(killed, [true, true], "one of each instance");
+    wait_until("the loss is noticed", async || {
+        !keeps_sessions(&app, EMAIL).await
+    })
+    .await;
+    for _ in 0..5 {
+        assert!(!keeps_sessions(&app, EMAIL).await);
+    }
+    // So what another instance ends is over here at once.
+    let token = app.log_in(EMAIL).await.expect(200).text("access_token");
+    assert!(is_let_in(&app, &token).await);
+    let lock = format!("/users/{id}/lock");
+    other.post(&lock).by(&admin).send().await.expect(200);
+    assert!(!is_let_in(&app, &token).await);
+    let unlock = format!("/users/{id}/unlock");
+    other.post(&unlock).by(&admin).send().await.expect(200);
+
+    allow_connections(&app, true).await;
+    wait_until("sessions are kept again", async || {
+        keeps_sessions(&app, EMAIL).await
+    })
+    .await;
+    discard_mail(&app).await;
+}
