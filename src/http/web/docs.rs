@@ -73,8 +73,11 @@ async fn index(
 ) -> Answer<Response> {
     let file = find("index.html", &docs)?;
     // Its links are relative, which leads astray where the address has no slash at its end.
+    let folder = format!("{}docs/", state.base_path());
     let page = String::from_utf8_lossy(&file.bytes)
-        .replace("\"./", &format!("\"{}docs/", state.base_path()));
+        .replace("=\"./", "=\"")
+        .replace("src=\"", &format!("src=\"{folder}"))
+        .replace("href=\"", &format!("href=\"{folder}"));
     Ok(answer(&file, page.into_bytes().into()))
 }
 
