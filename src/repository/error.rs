@@ -19,8 +19,11 @@ impl From<sqlx::Error> for Error {
                 let state = database.code().unwrap_or_default();
                 let passing = [
                     "08",    // connection exceptions
+                    "28",    // refused at the door, as after a change of the password
+                    "3D",    // no such database
                     "40",    // deadlock, serialization failure
                     "53",    // out of connections, memory or disk
+                    "55000", // the database takes no connections
                     "55P03", // lock not available
                     "57",    // cancelled, statement timeout, shutdown, starting up
                     "25P03", // idle in transaction for too long
