@@ -6,6 +6,7 @@ use user_management::{infra::clock::Clock as _, repository::jobs};
 
 mod mail_delivery;
 mod mail_smtp;
+mod maintenance;
 
 use crate::support::app::TestApp;
 
