@@ -16,10 +16,6 @@ use crate::{
 
 /// Most bytes of a body that isn't an upload.
 pub const MAX_BODY: usize = 64 * 1024;
-/// Most bytes of a body that is too large which are read and thrown away, so that a client that
-/// sends first and reads then gets its answer.
-const MAX_DISCARDED: usize = 256 * 1024 * 1024;
-
 /// A JSON body.
 pub struct Json<T>(pub T);
 
@@ -137,13 +133,8 @@ async fn read(request: Request, is_wanted: impl Fn(&str) -> bool) -> Result<Byte
         .headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let waits = parts.headers.contains_key(header::EXPECT);
     let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BodyTooLarge);
     if announced.is_some_and(|length| length > MAX_BODY as u64) {
-        // Who waits for `100 Continue` has sent nothing yet.
-        if !waits {
-            discard(body).await;
-        }
         return Err(too_large());
     }
     collect(body).await?.ok_or_else(too_large)
@@ -172,21 +163,9 @@ async fn collect(mut body: Body) -> Result<Option<Bytes>, Problem> {
             continue;
         };
         if collected.len() + data.len() > MAX_BODY {
-            discard(body).await;
             return Ok(None);
         }
         collected.extend_from_slice(&data);
     }
     Ok(Some(collected.into()))
-}
-
-/// Reads and throws away what a client still sends. The time limit of requests ends it too.
-async fn discard(mut body: Body) {
-    let mut discarded = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        discarded += frame.data_ref().map_or(0, Bytes::len);
-        if discarded > MAX_DISCARDED {
-            return;
-        }
-    }
 }
