@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod app;
 pub mod binary;
 pub mod database;
+pub mod directory;
 pub mod eventually;
 pub mod operations;
 pub mod request;
