@@ -66,7 +66,7 @@ pub async fn seed(database: &PgConnectOptions) -> Result<Vec<Uuid>> {
     .execute(&mut connection)
     .await
     .context("cannot make the users")?;
-    sqlx::query("vacuum analyze")
+    sqlx::query("vacuum analyze users")
         .execute(&mut connection)
         .await?;
     let ids = sqlx::query_scalar("select id from users where role = 'AUTHENTICATED'")

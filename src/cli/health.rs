@@ -28,10 +28,10 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
         .with_context(|| format!("nobody listens on {address}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(
-        stream,
-        "GET /health/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )?;
+    // Written at once: whoever answers early may have closed before a second piece.
+    let request =
+        format!("GET /health/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut status = [0; "HTTP/1.1 200".len()];
     stream
         .read_exact(&mut status)

@@ -21,6 +21,9 @@ use crate::{
     repository::pool,
 };
 
+/// Where mail is kept that isn't sent, in the directory of an installation.
+pub(super) const MAIL_DIRECTORY: &str = "mail";
+
 /// Runs a command on a runtime with as many threads as there are cores.
 pub(super) fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread()
@@ -32,19 +35,38 @@ pub(super) fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> any
 
 /// The settings of the environment, and of a `.env` file for those that the environment lacks.
 pub(super) fn load_config() -> anyhow::Result<Config> {
-    let mut source: Source = match dotenvy::dotenv_iter() {
-        Ok(file) => file
-            .collect::<Result<_, _>>()
-            .context("can't read the .env file")?,
-        Err(error) if error.not_found() => Source::new(),
-        Err(error) => return Err(error).context("can't read the .env file"),
-    };
+    let mut source = read_env_file()?;
     source.extend(
         env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         }),
     );
     Ok(Config::read(&source)?)
+}
+
+/// The settings of the `.env` file, if there is one.
+fn read_env_file() -> anyhow::Result<Source> {
+    let file = match dotenvy::dotenv_iter() {
+        Ok(file) => file,
+        Err(error) if error.not_found() => return Ok(Source::new()),
+        Err(error) => return Err(error).context("can't read the .env file"),
+    };
+    let mut source = Source::new();
+    let mut last = "its beginning".to_owned();
+    for setting in file {
+        match setting {
+            Ok((name, value)) => {
+                last.clone_from(&name);
+                source.insert(name, value);
+            }
+            // The error would print the line, which may hold a secret.
+            Err(dotenvy::Error::LineParse(..)) => bail!(
+                "can't read the .env file: what follows {last} is not NAME=value; a value with spaces or quotes in it stands in single quotes"
+            ),
+            Err(error) => return Err(error).context("can't read the .env file"),
+        }
+    }
+    Ok(source)
 }
 
 /// What to do when another process runs our own database.
@@ -138,7 +160,7 @@ pub(super) fn parts(
                 .with_context(|| format!("can't keep a secret in {}", path.display()))?
         }
     };
-    let mail_route = MailRoute::of(&config, data_dir.join("mail"), &clock)?;
+    let mail_route = MailRoute::of(&config, data_dir.join(MAIL_DIRECTORY), &clock)?;
     Ok(Parts {
         config,
         database,

@@ -1,6 +1,11 @@
 //! `user-management serve`.
 
-use std::{env, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    env, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -19,7 +24,7 @@ use crate::{
         random::{Random, SystemRandom},
     },
     repository::pool,
-    shutdown,
+    shutdown::StopSignals,
     telemetry::{self, LogTarget},
 };
 
@@ -47,42 +52,35 @@ struct Ready {
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     // Heard from the very start: a stop that comes while the database starts ends that properly too.
+    let signals = StopSignals::listen().context("can't hear of signals")?;
     let stop = CancellationToken::new();
     let signalled = stop.clone();
     tokio::spawn(async move {
-        match shutdown::requested().await {
-            Ok(()) => tracing::info!("stopping"),
-            Err(error) => tracing::error!(%error, "can't hear of signals"),
-        }
+        signals.received().await;
+        tracing::info!("stopping");
         signalled.cancel();
     });
-    let setup = if options.ephemeral {
-        Setup::ephemeral()?
+    let (config, target) = if options.ephemeral {
+        (ephemeral_config()?, LogTarget::StandardError)
     } else {
-        Setup::configured()?
+        (runtime::load_config()?, LogTarget::StandardOutput)
     };
-    let target = if options.ephemeral {
-        LogTarget::StandardError
-    } else {
-        LogTarget::StandardOutput
-    };
-    telemetry::start_log(
-        setup.config.server.log_format,
-        setup.config.server.debug,
-        target,
-    )?;
+    telemetry::start_log(config.server.log_format, config.server.debug, target)?;
     let metrics = telemetry::start_metrics()?;
-    let listener = bind(setup.config.server.bind_address, "BIND_ADDRESS").await?;
-    let operations = bind_operations(&setup.config).await?;
-    let database = Database::open(
-        &setup.config,
-        setup.database_dir.clone(),
-        setup.durability,
-        Join::Never,
-    )
-    .await?;
+    raise_file_limit();
+    let listener = bind(config.server.bind_address, "BIND_ADDRESS").await?;
+    let operations = bind_operations(&config).await?;
+    let (database, data_dir) = if options.ephemeral {
+        open_ephemeral(&config).await?
+    } else {
+        let data_dir = runtime::data_dir(&config)?;
+        let place = data_dir.join("postgres");
+        let opened = Database::open(&config, place, Durability::Durable, Join::Never).await?;
+        (opened, data_dir)
+    };
     let served = serve(
-        setup,
+        config,
+        &data_dir,
         &database,
         listener,
         operations,
@@ -96,57 +94,60 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     closed
 }
 
-/// What to serve, and where it keeps its files.
-struct Setup {
-    config: Config,
-    data_dir: PathBuf,
-    database_dir: PathBuf,
-    durability: Durability,
+/// Each connection is an open file, of which many systems allow 1,024 unless a process asks for more.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    // Some systems name a limit that they don't grant; we get on with what there is.
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files remains as it is");
+    }
 }
 
-impl Setup {
-    fn configured() -> anyhow::Result<Self> {
-        let config = runtime::load_config()?;
-        let data_dir = runtime::data_dir(&config)?;
-        Ok(Self {
-            database_dir: data_dir.join("postgres"),
-            data_dir,
-            config,
-            durability: Durability::Durable,
-        })
-    }
-
-    fn ephemeral() -> anyhow::Result<Self> {
-        let random: &dyn Random = &SystemRandom;
-        // Nothing but these: a .env file that lies about must not change somebody's tests.
-        let mut source: Source = [
-            ("ENVIRONMENT", "development"),
-            ("BIND_ADDRESS", "127.0.0.1:0"),
-            ("OPERATIONS_ADDRESS", "127.0.0.1:0"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
-        let hex: String = random
-            .bytes::<32>()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        source.insert("JWT_SECRET_KEY".to_owned(), hex);
-        for name in EPHEMERAL_SETTINGS {
-            if let Ok(value) = env::var(name) {
-                source.insert((*name).to_owned(), value);
-            }
+/// The settings of a server for somebody's tests.
+fn ephemeral_config() -> anyhow::Result<Config> {
+    let random: &dyn Random = &SystemRandom;
+    // Nothing but these: a .env file that lies about must not change somebody's tests.
+    let mut source: Source = [
+        ("ENVIRONMENT", "development"),
+        ("BIND_ADDRESS", "127.0.0.1:0"),
+        ("OPERATIONS_ADDRESS", "127.0.0.1:0"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    let hex: String = random
+        .bytes::<32>()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    source.insert("JWT_SECRET_KEY".to_owned(), hex);
+    for name in EPHEMERAL_SETTINGS {
+        if let Ok(value) = env::var(name) {
+            source.insert((*name).to_owned(), value);
         }
-        // The database's directory, which vanishes with it, holds the mail too.
-        let data_dir = fresh_directory(&env::temp_dir())
-            .context("can't make a directory for temporary files")?;
-        Ok(Self {
-            config: Config::read(&source)?,
-            database_dir: data_dir.clone(),
-            data_dir,
-            durability: Durability::ThrowAway,
-        })
     }
+    Ok(Config::read(&source)?)
+}
+
+/// A throw-away database. Its directory, which vanishes with it, holds the mail too.
+async fn open_ephemeral(config: &Config) -> anyhow::Result<(Database, PathBuf)> {
+    let directory =
+        fresh_directory(&env::temp_dir()).context("can't make a directory for temporary files")?;
+    let place = directory.clone();
+    let opened = Database::open(config, place, Durability::ThrowAway, Join::Never).await;
+    if opened.is_err() {
+        // What counts is why there is no database.
+        let _ = fs::remove_dir_all(&directory);
+    }
+    let database = opened?;
+    if let Some(embedded) = &database.embedded {
+        embedded.add_directory(runtime::MAIL_DIRECTORY)?;
+    }
+    Ok((database, directory))
 }
 
 /// The settings that somebody's tests may want to choose.
@@ -190,8 +191,13 @@ async fn bind_operations(config: &Config) -> anyhow::Result<TcpListener> {
     bound
 }
 
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is opened before the others and outlives this"
+)]
 async fn serve(
-    setup: Setup,
+    config: Config,
+    data_dir: &Path,
     database: &Database,
     listener: TcpListener,
     operations: TcpListener,
@@ -212,12 +218,12 @@ async fn serve(
         return Ok(());
     };
     migrated?;
-    let base_url = runtime::base_url(&setup.config, bound)?;
-    let (warnings, runs_worker) = (setup.config.warnings.clone(), setup.config.server.worker);
+    let base_url = runtime::base_url(&config, bound)?;
+    let (warnings, runs_worker) = (config.warnings.clone(), config.server.worker);
     let app = App::build(runtime::parts(
-        setup.config,
+        config,
         database.options.clone(),
-        &setup.data_dir,
+        data_dir,
         base_url,
     )?)?;
     app.ensure_admin().await?;

@@ -1,17 +1,18 @@
 //! `user-management worker`.
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::runtime;
 use crate::{
     app::App,
     repository::pool,
-    shutdown,
+    shutdown::StopSignals,
     telemetry::{self, LogTarget},
 };
 
 pub(super) async fn run() -> anyhow::Result<()> {
+    let signals = StopSignals::listen().context("can't hear of signals")?;
     let config = runtime::load_config()?;
     telemetry::start_log(
         config.server.log_format,
@@ -30,7 +31,7 @@ pub(super) async fn run() -> anyhow::Result<()> {
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     app.start_worker(&tasks, &stop);
     tracing::info!("ready");
-    shutdown::requested().await?;
+    signals.received().await;
     tracing::info!("stopping");
     stop.cancel();
     tasks.close();

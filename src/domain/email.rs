@@ -89,12 +89,17 @@ impl Email {
 pub fn normalize_identifier(typed: &str) -> String {
     match Email::parse(typed) {
         Ok(email) => email.normalized(),
-        Err(_) => typed
-            .trim()
-            .nfkc()
-            .take(MAX_LENGTH)
-            .collect::<String>()
-            .to_lowercase(),
+        Err(_) => {
+            // The database takes no NUL, and no address has a control character.
+            let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+            let text: String = typed
+                .trim()
+                .nfkc()
+                .map(printable)
+                .take(MAX_LENGTH)
+                .collect();
+            text.to_lowercase()
+        }
     }
 }
 
@@ -169,6 +174,7 @@ mod tests {
             normalize_identifier("a@example.com")
         );
         assert_eq!(normalize_identifier("Nobody"), "nobody");
+        assert_eq!(normalize_identifier("a\0b"), "a\u{fffd}b");
         assert!(normalize_identifier(&"x".repeat(100_000)).len() <= MAX_LENGTH);
     }
 

@@ -16,6 +16,9 @@ use super::extract::PeerAddress;
 
 /// How long a client may take to send a request's header.
 const HEADER_TIME: Duration = Duration::from_secs(10);
+/// Most bytes of a request's header, and of what is read ahead of a body: the library's own 400 KiB a
+/// connection would be memory for whoever opens many.
+const BUFFER: usize = 64 * 1024;
 /// How long requests may go on when the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// How long to wait when no connection can be accepted, for want of file descriptors.
@@ -70,6 +73,7 @@ fn serve_connection(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
+        .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service);
     let connection = graceful.watch(connection);
     tokio::spawn(async move {

@@ -10,6 +10,8 @@ mod authz;
 #[cfg(test)]
 mod authz_coverage;
 #[cfg(test)]
+mod binary;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod infra;

@@ -89,7 +89,8 @@ pub fn of_page(state: &AppState, path: &str, page: Page, total: u64) -> Vec<Link
         links.push(link("next", skip + limit));
     }
     if skip > 0 {
-        links.push(link("prev", skip.saturating_sub(limit)));
+        // From beyond the end the way back leads to the last page.
+        links.push(link("prev", skip.saturating_sub(limit).min(last)));
     }
     links
 }

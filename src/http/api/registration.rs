@@ -94,6 +94,24 @@ impl NewUserBody {
     /// [`Error::Invalid`](crate::error::Error::Invalid) with every invalid field.
     pub(super) fn parse(self) -> Result<NewAccount> {
         let mut errors = FieldErrors::default();
+        let account = self.read(&mut errors);
+        errors.finish(account)
+    }
+
+    /// The same with the role that it asks for, if any.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](crate::error::Error::Invalid) with every invalid field.
+    pub(super) fn parse_with_role(self) -> Result<(NewAccount, Option<Role>)> {
+        let mut errors = FieldErrors::default();
+        let role = self.role.as_deref().map(parse_role).transpose();
+        let account = self.read(&mut errors);
+        let role = errors.take("role", role);
+        errors.finish(account.zip(role))
+    }
+
+    fn read(self, errors: &mut FieldErrors) -> Option<NewAccount> {
         let email = errors.take(
             "email",
             self.email.as_deref().ok_or(MISSING).and_then(Email::parse),
@@ -112,54 +130,36 @@ impl NewUserBody {
         ) -> Option<T> {
             text.and_then(|text| errors.take(field, parse(&text)))
         }
-        let nickname = optional(&mut errors, "nickname", self.nickname, Nickname::parse);
+        let nickname = optional(errors, "nickname", self.nickname, Nickname::parse);
         let profile = Profile {
-            first_name: optional(
-                &mut errors,
-                "first_name",
-                self.first_name,
-                PersonName::parse,
-            ),
-            last_name: optional(&mut errors, "last_name", self.last_name, PersonName::parse),
-            bio: optional(&mut errors, "bio", self.bio, Bio::parse),
+            first_name: optional(errors, "first_name", self.first_name, PersonName::parse),
+            last_name: optional(errors, "last_name", self.last_name, PersonName::parse),
+            bio: optional(errors, "bio", self.bio, Bio::parse),
             profile_picture_url: optional(
-                &mut errors,
+                errors,
                 "profile_picture_url",
                 self.profile_picture_url,
                 WebUrl::parse,
             ),
             linkedin_profile_url: optional(
-                &mut errors,
+                errors,
                 "linkedin_profile_url",
                 self.linkedin_profile_url,
                 WebUrl::parse,
             ),
             github_profile_url: optional(
-                &mut errors,
+                errors,
                 "github_profile_url",
                 self.github_profile_url,
                 WebUrl::parse,
             ),
         };
-        let account = email.zip(password).map(|(email, password)| NewAccount {
-            email,
-            password,
+        Some(NewAccount {
+            email: email?,
+            password: password?,
             nickname,
             profile,
-        });
-        errors.finish(account)
-    }
-
-    /// The role that it asks for, if any.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`](crate::error::Error::Invalid) if there is no such role.
-    pub(super) fn role(&self) -> Result<Option<Role>> {
-        let mut errors = FieldErrors::default();
-        let role = self.role.as_deref().map(parse_role).transpose();
-        let role = errors.take("role", role);
-        errors.finish(role)
+        })
     }
 }
 

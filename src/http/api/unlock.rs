@@ -1,7 +1,7 @@
 //! `/unlock-account/…`: the link of a lock notice. It works like the one of a verification mail.
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse as _, Response},
 };
@@ -12,8 +12,8 @@ use crate::{
     domain::{id::UserId, token::OneTimeToken},
     error::{Error, ErrorCode, Result},
     http::{
-        error::Answer,
-        extract::{Anyone, device_cookie},
+        error::{Answer, ProblemBody},
+        extract::{Anyone, MailLink, device_cookie},
         mount,
         openapi::{Internal, InvalidLink, Unavailable},
         state::AppState,
@@ -53,12 +53,12 @@ async fn unlock(
     Anyone(ctx): Anyone,
     method: Method,
     headers: HeaderMap,
-    Path((user_id, token)): Path<(String, String)>,
+    MailLink(link): MailLink,
 ) -> Answer<Response> {
     if method == Method::HEAD || pages::is_wanted(&headers) {
         return Ok(pages::show(StatusCode::OK, Page::ConfirmUnlock));
     }
-    let device = use_token(&state, &ctx, &user_id, token).await?;
+    let device = use_token(&state, &ctx, link).await?;
     Ok((device, axum::Json(UNLOCKED)).into_response())
 }
 
@@ -76,16 +76,20 @@ async fn unlock(
             (MessageBody = "application/json", example = json!({"message": "Account unlocked successfully"})),
             (String = "text/html", example = "<!doctype html>…"),
         )),
-        InvalidLink, Internal, Unavailable
+        (status = 400, description = "The token is unknown, used, replaced or expired", content(
+            (ProblemBody<'static> = "application/problem+json"),
+            (String = "text/html", example = "<!doctype html>…"),
+        )),
+        Internal, Unavailable
     ),
 )]
 async fn confirm(
     State(state): State<AppState>,
     Anyone(ctx): Anyone,
     headers: HeaderMap,
-    Path((user_id, token)): Path<(String, String)>,
+    MailLink(link): MailLink,
 ) -> Answer<Response> {
-    let used = use_token(&state, &ctx, &user_id, token).await;
+    let used = use_token(&state, &ctx, link).await;
     if !pages::is_wanted(&headers) {
         return Ok((used?, axum::Json(UNLOCKED)).into_response());
     }
@@ -99,11 +103,12 @@ async fn confirm(
 }
 
 /// Unlocks, and answers the headers that make this device the owner's.
-async fn use_token(state: &AppState, ctx: &Ctx, user_id: &str, token: String) -> Result<HeaderMap> {
-    let user_id: UserId = user_id
-        .parse()
-        .map_err(|_| Error::InvalidToken(ErrorCode::InvalidUnlockToken))?;
-    let token = OneTimeToken::presented(token);
+async fn use_token(
+    state: &AppState,
+    ctx: &Ctx,
+    link: Option<(UserId, OneTimeToken)>,
+) -> Result<HeaderMap> {
+    let (user_id, token) = link.ok_or(Error::InvalidToken(ErrorCode::InvalidUnlockToken))?;
     let device_token = state.services.login.unlock(ctx, user_id, &token).await?;
     Ok(device_cookie(state, &device_token))
 }

@@ -125,12 +125,8 @@ async fn add(
     Authenticated(ctx): Authenticated,
     Json(body): Json<NewUserBody>,
 ) -> Answer<(StatusCode, [(HeaderName, String); 1], axum::Json<UserBody>)> {
-    let role = body.role()?;
-    let user = state
-        .services
-        .registration
-        .add(&ctx, body.parse()?, role)
-        .await?;
+    let (account, role) = body.parse_with_role()?;
+    let user = state.services.registration.add(&ctx, account, role).await?;
     let location = state.url(&format!("users/{}", user.id));
     Ok((
         StatusCode::CREATED,

@@ -4,7 +4,7 @@
 //! A browser gets a page whose button confirms; a client that doesn't ask for HTML confirms at once.
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse as _, Response},
 };
@@ -17,8 +17,8 @@ use crate::{
     domain::{email::Email, id::UserId, token::OneTimeToken},
     error::{Error, ErrorCode, FieldErrors, Result},
     http::{
-        error::Answer,
-        extract::{Anyone, Json},
+        error::{Answer, ProblemBody},
+        extract::{Anyone, Json, MailLink},
         mount,
         openapi::{
             Internal, Invalid, InvalidLink, Malformed, TooLarge, TooManyRequests, Unavailable,
@@ -61,12 +61,12 @@ async fn verify(
     Anyone(ctx): Anyone,
     method: Method,
     headers: HeaderMap,
-    Path((user_id, token)): Path<(String, String)>,
+    MailLink(link): MailLink,
 ) -> Answer<Response> {
     if method == Method::HEAD || pages::is_wanted(&headers) {
         return Ok(pages::show(StatusCode::OK, Page::ConfirmAddress));
     }
-    use_token(&state, &ctx, &user_id, token).await?;
+    use_token(&state, &ctx, link).await?;
     Ok(axum::Json(VERIFIED).into_response())
 }
 
@@ -84,16 +84,20 @@ async fn verify(
             (MessageBody = "application/json"),
             (String = "text/html", example = "<!doctype html>…"),
         )),
-        InvalidLink, Internal, Unavailable
+        (status = 400, description = "The token is unknown, used, replaced or expired", content(
+            (ProblemBody<'static> = "application/problem+json"),
+            (String = "text/html", example = "<!doctype html>…"),
+        )),
+        Internal, Unavailable
     ),
 )]
 async fn confirm(
     State(state): State<AppState>,
     Anyone(ctx): Anyone,
     headers: HeaderMap,
-    Path((user_id, token)): Path<(String, String)>,
+    MailLink(link): MailLink,
 ) -> Answer<Response> {
-    let used = use_token(&state, &ctx, &user_id, token).await;
+    let used = use_token(&state, &ctx, link).await;
     if !pages::is_wanted(&headers) {
         used?;
         return Ok(axum::Json(VERIFIED).into_response());
@@ -105,14 +109,16 @@ async fn confirm(
     }
 }
 
-async fn use_token(state: &AppState, ctx: &Ctx, user_id: &str, token: String) -> Result<()> {
-    let user_id: UserId = user_id
-        .parse()
-        .map_err(|_| Error::InvalidToken(ErrorCode::InvalidVerificationToken))?;
+async fn use_token(
+    state: &AppState,
+    ctx: &Ctx,
+    link: Option<(UserId, OneTimeToken)>,
+) -> Result<()> {
+    let (user_id, token) = link.ok_or(Error::InvalidToken(ErrorCode::InvalidVerificationToken))?;
     state
         .services
         .verification
-        .verify(ctx, user_id, &OneTimeToken::presented(token))
+        .verify(ctx, user_id, &token)
         .await
 }
 

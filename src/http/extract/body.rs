@@ -6,7 +6,8 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use http_body_util::BodyExt as _;
-use serde::de::DeserializeOwned;
+use percent_encoding::percent_decode;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::{
     error::{Error, ErrorCode, FieldError},
@@ -15,10 +16,6 @@ use crate::{
 
 /// Most bytes of a body that isn't an upload.
 pub const MAX_BODY: usize = 64 * 1024;
-/// Most bytes of a body that is too large which are read and thrown away, so that a client that
-/// sends first and reads then gets its answer.
-const MAX_DISCARDED: usize = 256 * 1024 * 1024;
-
 /// A JSON body.
 pub struct Json<T>(pub T);
 
@@ -34,7 +31,15 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
                 || (essence.starts_with("application/") && essence.ends_with("+json"))
         };
         let bytes = read(request, is_json).await?;
-        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+        let text = str::from_utf8(&bytes).map_err(|_| malformed())?;
+        // Serde would also take a list with every member in its place.
+        if !text.trim_start().starts_with('{') {
+            return Err(match serde_json::from_str::<IgnoredAny>(text) {
+                Ok(_) => invalid(Vec::new(), "no object, expected an object"),
+                Err(_) => malformed(),
+            });
+        }
+        let mut deserializer = serde_json::Deserializer::from_str(text);
         let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let path = error.path().iter().filter_map(segment).collect();
             let error = error.into_inner();
@@ -56,6 +61,10 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
             essence == "application/x-www-form-urlencoded"
         })
         .await?;
+        // The parser would put a replacement character in place of what is no UTF-8.
+        percent_decode(&bytes)
+            .decode_utf8()
+            .map_err(|_| malformed())?;
         serde_urlencoded::from_bytes(&bytes)
             .map(Self)
             .map_err(|error| invalid(Vec::new(), &error.to_string()))
@@ -124,13 +133,8 @@ async fn read(request: Request, is_wanted: impl Fn(&str) -> bool) -> Result<Byte
         .headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let waits = parts.headers.contains_key(header::EXPECT);
     let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BodyTooLarge);
     if announced.is_some_and(|length| length > MAX_BODY as u64) {
-        // Who waits for `100 Continue` has sent nothing yet.
-        if !waits {
-            discard(body).await;
-        }
         return Err(too_large());
     }
     collect(body).await?.ok_or_else(too_large)
@@ -159,21 +163,9 @@ async fn collect(mut body: Body) -> Result<Option<Bytes>, Problem> {
             continue;
         };
         if collected.len() + data.len() > MAX_BODY {
-            discard(body).await;
             return Ok(None);
         }
         collected.extend_from_slice(&data);
     }
     Ok(Some(collected.into()))
-}
-
-/// Reads and throws away what a client still sends. The time limit of requests ends it too.
-async fn discard(mut body: Body) {
-    let mut discarded = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        discarded += frame.data_ref().map_or(0, Bytes::len);
-        if discarded > MAX_DISCARDED {
-            return;
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! Paths and queries.
 
+use std::convert::Infallible;
+
 use axum::{
     extract::{FromRequestParts, Path},
     http::request::Parts,
@@ -7,8 +9,8 @@ use axum::{
 use url::form_urlencoded;
 
 use crate::{
-    domain::{id::UserId, page::Page},
-    error::{Error, FieldError},
+    domain::{id::UserId, page::Page, token::OneTimeToken},
+    error::{Error, ErrorCode, FieldError},
     http::error::Problem,
 };
 
@@ -30,6 +32,35 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
             .await
             .map_err(|_| invalid())?;
         Ok(Self(text.parse().map_err(|_| invalid())?))
+    }
+}
+
+/// The user's id and the token in the path of a link in a mail; none when no link of ours has such.
+pub struct MailLink(pub Option<(UserId, OneTimeToken)>);
+
+impl<S: Send + Sync> FromRequestParts<S> for MailLink {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let link = path.ok().and_then(|Path((user_id, token))| {
+            Some((user_id.parse().ok()?, OneTimeToken::presented(token)))
+        });
+        Ok(Self(link))
+    }
+}
+
+/// The name of a file or a mail in the path. There is none whose name isn't UTF-8.
+pub struct Name(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(name) = Path::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Error::NotFound(ErrorCode::NotFound))?;
+        Ok(Self(name))
     }
 }
 
@@ -67,10 +98,12 @@ fn number(
         return default;
     };
     // Two values are as unclear as none that can be read.
+    // The parser of numbers would take a plus.
+    let is_plain = text.bytes().all(|b| b.is_ascii_digit());
     let value = text
         .parse()
         .ok()
-        .filter(|value| (least..=most).contains(value) && values.next().is_none());
+        .filter(|value| is_plain && (least..=most).contains(value) && values.next().is_none());
     value.unwrap_or_else(|| {
         errors.push(FieldError {
             location: vec!["query".into(), name.into()],

@@ -1,6 +1,7 @@
 //! What happens to every request, in one ordered stack: see [`stack`].
 
 mod headers;
+mod leftover;
 mod observe;
 
 use std::time::Duration;
@@ -18,6 +19,9 @@ use tower_http::{
     cors::{AllowOrigin, CorsLayer},
 };
 
+use tokio::time::{Instant, timeout_at};
+
+use self::leftover::Leftover;
 use super::{error::Problem, extract::DEVICE_TOKEN_HEADER, state::AppState};
 use crate::error::Error;
 
@@ -33,7 +37,7 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// 2. headers of security;
 /// 3. CORS, where origins are allowed;
 /// 4. a panic becomes an error 500;
-/// 5. the time limit.
+/// 5. the time limit, and `leftover`: what handlers leave unread of bodies.
 pub fn stack(router: Router, state: &AppState) -> Router {
     let router = router
         .layer(from_fn(limit_time))
@@ -49,14 +53,19 @@ pub fn stack(router: Router, state: &AppState) -> Router {
 }
 
 async fn limit_time(request: Request, next: Next) -> Response {
+    let end = Instant::now() + TIME_LIMIT;
+    let (request, leftover) = Leftover::lend(request);
     // Whatever the request had begun is dropped with it: its transaction is rolled back.
-    match tokio::time::timeout(TIME_LIMIT, next.run(request)).await {
+    let response = match timeout_at(end, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::from(Error::Unavailable(anyhow!(
             "the request took longer than {TIME_LIMIT:?}"
         )))
         .into_response(),
-    }
+    };
+    // Whoever is still sending when the time is up may miss the answer.
+    let _ = timeout_at(end, leftover.discard()).await;
+    response
 }
 
 #[expect(

@@ -42,7 +42,7 @@ pub async fn observe(State(state): State<AppState>, mut request: Request, next: 
         method,
         route,
         status,
-        milliseconds = elapsed.as_millis(),
+        milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         "request answered"
     );
     response

@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use askama::Template;
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::get,
@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::pages;
 use crate::{
     error::{Error, ErrorCode, Result},
-    http::{error::Answer, middleware::ContentPolicy, state::AppState},
+    http::{error::Answer, extract::Name, middleware::ContentPolicy, state::AppState},
     infra::email::{CaughtMail, DirectoryMailer},
 };
 
@@ -101,7 +101,7 @@ async fn list(State(state): State<AppState>, headers: HeaderMap) -> Answer<Respo
 async fn read(
     State(state): State<AppState>,
     headers: HeaderMap,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Answer<Response> {
     let mail = find(&state, &id).await?;
     if pages::is_wanted(&headers) {
@@ -113,7 +113,7 @@ async fn read(
     Ok(Json(MailBody::new(&state, mail)).into_response())
 }
 
-async fn read_html(State(state): State<AppState>, Path(id): Path<String>) -> Answer<Response> {
+async fn read_html(State(state): State<AppState>, Name(id): Name) -> Answer<Response> {
     let mail = find(&state, &id).await?;
     let mut response = (
         [(header::CONTENT_TYPE, "text/html; charset=utf-8")],

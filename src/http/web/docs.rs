@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use axum::{
     Extension, Router,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::get,
@@ -19,6 +19,7 @@ use crate::{
     http::{
         self,
         error::{Answer, Problem},
+        extract::Name,
         middleware::ContentPolicy,
         state::AppState,
     },
@@ -77,7 +78,7 @@ async fn index(
     Ok(answer(&file, page.into_bytes().into()))
 }
 
-async fn file(Path(path): Path<String>, Extension(docs): Extension<Docs>) -> Answer<Response> {
+async fn file(Name(path): Name, Extension(docs): Extension<Docs>) -> Answer<Response> {
     let file = find(&path, &docs)?;
     let bytes = Bytes::from(file.bytes.to_vec());
     Ok(answer(&file, bytes))

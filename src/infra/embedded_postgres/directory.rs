@@ -7,6 +7,7 @@
 //!   data/         PostgreSQL's cluster
 //!   data.new/     a cluster in the making, moved to `data` when complete
 //!   socket/       the socket, unless the path is too long for one
+//!   <others>/     what else vanishes with a throw-away server
 //! ```
 //!
 //! The directory is ours; as root, only `data` and `socket` belong to PostgreSQL's user, so that it
@@ -50,6 +51,10 @@ const ROOM_IN_MEMORY: u64 = 2 << 30;
 
 /// How long the PostgreSQL of a process that is gone may take to end.
 const PREDECESSOR_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long to try for the directory before it counts as another server's: a process that starts
+/// another one shares its locks with it for a moment.
+const OWNER_LIMIT: Duration = Duration::from_millis(500);
 
 /// The pause between two looks at a lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
@@ -95,9 +100,9 @@ impl Directory {
         }
 
         let owner_lock = open_lock(&path.join(OWNER_LOCK))?;
-        if !try_lock(&owner_lock, &path)? {
-            return Err(StartError::InUse(path));
-        }
+        timeout(OWNER_LIMIT, lock(&owner_lock, &path))
+            .await
+            .unwrap_or_else(|_elapsed| Err(StartError::InUse(path.clone())))?;
         let server_lock = open_lock(&path.join(SERVER_LOCK))?;
         timeout(PREDECESSOR_LIMIT, lock(&server_lock, &path))
             .await

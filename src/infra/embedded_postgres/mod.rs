@@ -143,6 +143,18 @@ impl EmbeddedPostgres {
         url(&self.directory)
     }
 
+    /// Makes a directory for other files beside the data of a throw-away server. It vanishes with the
+    /// server even when our process is killed: it belongs to PostgreSQL's user, who removes it then.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system refuses.
+    pub fn add_directory(&self, name: &str) -> Result<PathBuf, StartError> {
+        let path = self.directory.path().join(name);
+        directory::make_private(&path, self.directory.user())?;
+        Ok(path)
+    }
+
     /// Stops PostgreSQL and waits for its end. Open connections are broken off, committed data is
     /// kept; a throw-away directory is removed.
     ///

@@ -40,6 +40,9 @@ use super::{
 /// The password of every account in tests.
 pub const PASSWORD: &str = "Secure*1234";
 
+/// The key of whatever the service signs in tests.
+pub const SECRET_KEY: &str = "a key of tests, which is no secret at all";
+
 /// Where every test begins.
 pub fn start_of_time() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 1, 2, 3, 4, 5).unwrap()
@@ -138,9 +141,7 @@ impl TestApp {
         let config = Config::read(&source).unwrap();
         let mut parts = Parts {
             database: database.connect_options(),
-            secret_key: "a key of tests, which is no secret at all"
-                .to_owned()
-                .into(),
+            secret_key: SECRET_KEY.to_owned().into(),
             base_url: config.server.base_url.clone().unwrap(),
             config,
             clock: Arc::new(clock.clone()),
@@ -286,6 +287,24 @@ impl TestApp {
     pub async fn count(&self, table: &'static str) -> i64 {
         let query = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
         sqlx::query_scalar(query)
+            .fetch_one(&self.database.pool)
+            .await
+            .unwrap()
+    }
+
+    /// How many rows the tables have that requests write to: what a refused one leaves as they are.
+    pub async fn stored(&self) -> Vec<(&'static str, i64)> {
+        let mut counts = Vec::new();
+        for table in ["users", "jobs", "sessions", "one_time_tokens"] {
+            counts.push((table, self.count(table).await));
+        }
+        counts
+    }
+
+    /// How many jobs of a kind are waiting, running or dead.
+    pub async fn jobs_of(&self, kind: &str) -> i64 {
+        sqlx::query_scalar("select count(*) from jobs where kind = $1")
+            .bind(kind)
             .fetch_one(&self.database.pool)
             .await
             .unwrap()

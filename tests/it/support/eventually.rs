@@ -8,13 +8,22 @@ const LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Waits until `condition` gives something, and panics with `what` after 30 s.
-pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually<T>(what: &str, condition: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_within(LIMIT, what, condition).await
+}
+
+/// Waits until `condition` gives something, and panics with `what` after `limit`.
+pub async fn eventually_within<T>(
+    limit: Duration,
+    what: &str,
+    mut condition: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let begun = Instant::now();
     loop {
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(begun.elapsed() < LIMIT, "never: {what}");
+        assert!(begun.elapsed() < limit, "never: {what}");
         tokio::time::sleep(PAUSE).await;
     }
 }

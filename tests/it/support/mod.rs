@@ -1,6 +1,8 @@
 //! What the tests stand on.
 
+pub mod accounts;
 pub mod app;
+pub mod binary;
 pub mod database;
 pub mod eventually;
 pub mod operations;

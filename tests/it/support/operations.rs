@@ -57,7 +57,7 @@ impl Operation {
         // A HEAD is answered as a GET.
         let is_same =
             method.as_str() == self.method || (*method == Method::HEAD && self.method == "GET");
-        let trim = |path: &str| path.trim_end_matches('/').to_owned();
+        let trim = |path: &str| path.strip_suffix('/').unwrap_or(path).to_owned();
         let (pattern, path) = (trim(&self.path), trim(path));
         let (pattern, path): (Vec<_>, Vec<_>) =
             (pattern.split('/').collect(), path.split('/').collect());

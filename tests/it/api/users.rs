@@ -1,0 +1,8 @@
+//! `/users/…`
+
+mod add;
+mod browse;
+mod delete;
+mod edit;
+mod last_admin;
+mod lock;

@@ -1,0 +1,427 @@
+//! The real program: runs it with settings of its own, and talks to it over TCP.
+//!
+//! [`Program`] is the settings, [`Process`] a run of it, [`Server`] a run that serves. Whatever a
+//! test starts is killed at its end, and its output is printed when the test fails.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    io::{BufRead as _, BufReader, Read, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use reqwest::{Method, RequestBuilder, Response};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use sqlx::ConnectOptions as _;
+use user_management::infra::embedded_postgres::fresh_directory;
+
+use super::{app::PASSWORD, database::TestDatabase, eventually::eventually};
+
+/// The program that these tests are about.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_user-management");
+
+/// How long a PostgreSQL whose process was killed may go on writing to its directory.
+const REMOVAL_LIMIT: Duration = Duration::from_secs(20);
+
+/// A directory that PostgreSQL's user can enter, removed at the end.
+pub struct Directory(PathBuf);
+
+impl Directory {
+    /// A new, empty one.
+    pub fn new() -> Self {
+        Self(fresh_directory(&env::temp_dir()).unwrap())
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let begun = Instant::now();
+        // A database that is just stopping may still add files.
+        while let Err(error) = fs::remove_dir_all(&self.0) {
+            if begun.elapsed() > REMOVAL_LIMIT {
+                eprintln!("{} remains: {error}", self.0.display());
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// The program with its settings and its directory; cheap to clone.
+#[derive(Clone)]
+pub struct Program {
+    settings: BTreeMap<String, String>,
+    directory: Arc<Directory>,
+}
+
+impl Program {
+    /// Development on a database of its own, on free ports.
+    pub fn new() -> Self {
+        let directory = Arc::new(Directory::new());
+        let data = directory.path().join("data");
+        Self {
+            settings: BTreeMap::new(),
+            directory,
+        }
+        .set("ENVIRONMENT", "development")
+        .set("DATA_DIR", data.to_str().unwrap())
+        .set("BIND_ADDRESS", "127.0.0.1:0")
+        .set("OPERATIONS_ADDRESS", "127.0.0.1:0")
+        .set("LOG_FORMAT", "json")
+    }
+
+    /// The same on this database.
+    pub fn on(database: &TestDatabase) -> Self {
+        let url = database.connect_options().to_url_lossy();
+        Self::new().set("DATABASE_URL", url.as_str())
+    }
+
+    /// With no settings at all.
+    pub fn without_settings() -> Self {
+        let mut program = Self::new();
+        program.settings.clear();
+        program
+    }
+
+    /// With this setting.
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Without this setting.
+    pub fn unset(mut self, name: &str) -> Self {
+        self.settings.remove(name);
+        self
+    }
+
+    /// Where it keeps its files.
+    pub fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// Its own directory, which it runs in.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Runs a command.
+    pub fn spawn(&self, arguments: &[&str]) -> Process {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments);
+        self.spawn_command(command)
+    }
+
+    /// Runs a command that a shell prepares: `script` ends in `exec "$0" serve` or the like.
+    pub fn spawn_by_shell(&self, script: &str) -> Process {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script, PROGRAM]);
+        self.spawn_command(command)
+    }
+
+    fn spawn_command(&self, mut command: Command) -> Process {
+        let mut child = command
+            .env_clear()
+            .env("PATH", env::var_os("PATH").unwrap())
+            .envs(&self.settings)
+            .current_dir(self.directory.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Process {
+            stdout: Lines::of(child.stdout.take().unwrap()),
+            stderr: Lines::of(child.stderr.take().unwrap()),
+            child,
+            _directory: Arc::clone(&self.directory),
+        }
+    }
+
+    /// Runs a command to its end with this standard input.
+    pub async fn run(&self, arguments: &[&str], input: &str) -> Finished {
+        let mut process = self.spawn(arguments);
+        let mut stdin = process.child.stdin.take().unwrap();
+        // Who doesn't read it has ended already.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        process.finish().await
+    }
+
+    /// Serves, and waits until that is ready.
+    pub async fn serve(&self) -> Server {
+        Server::of(self.spawn(&["serve"])).await
+    }
+}
+
+/// The lines of an output, as they come.
+struct Lines {
+    lines: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Lines {
+    fn of(output: impl Read + Send + 'static) -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&lines);
+        let reader = thread::spawn(move || {
+            for line in BufReader::new(output).lines() {
+                kept.lock().unwrap().push(line.unwrap());
+            }
+        });
+        Self {
+            lines,
+            reader: Some(reader),
+        }
+    }
+
+    fn get(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    fn to_the_end(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.get().join("\n")
+    }
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The exit code; none: ended by a signal.
+    pub code: Option<i32>,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Fails unless it ended with this exit code.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+/// A run of the program.
+pub struct Process {
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+    _directory: Arc<Directory>,
+}
+
+impl Process {
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The lines of standard output so far.
+    pub fn stdout(&self) -> Vec<String> {
+        self.stdout.get()
+    }
+
+    /// The lines of its log so far, which are JSON objects.
+    pub fn log(&self) -> Vec<Value> {
+        let lines = self.stdout.get().into_iter().chain(self.stderr.get());
+        lines
+            .filter_map(|line| serde_json::from_str(&line).ok())
+            .filter(|line: &Value| line["level"].is_string())
+            .collect()
+    }
+
+    /// Waits for a log line with this message.
+    pub async fn logged(&mut self, message: &str) -> Value {
+        let what = format!("the log says {message}");
+        eventually(&what, async || {
+            let lines = self.log();
+            let line = lines.into_iter().find(|line| line["message"] == message);
+            if line.is_none()
+                && let Some(status) = self.child.try_wait().unwrap()
+            {
+                panic!("it ended before {what}: {status}");
+            }
+            line
+        })
+        .await
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end.
+    pub async fn finish(mut self) -> Finished {
+        let status = eventually("the process ends", async || self.child.try_wait().unwrap()).await;
+        Finished {
+            code: status.code(),
+            stdout: self.stdout.to_the_end(),
+            stderr: self.stderr.to_the_end(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ended_meanwhile = self.child.kill();
+            let _reaped_already = self.child.wait();
+        }
+        if thread::panicking() {
+            let (stdout, stderr) = (self.stdout.get(), self.stderr.get());
+            eprintln!(
+                "stdout:\n{}\nstderr:\n{}",
+                stdout.join("\n"),
+                stderr.join("\n")
+            );
+        }
+    }
+}
+
+/// A run that serves.
+pub struct Server {
+    /// The process.
+    pub process: Process,
+    /// The line of its log that tells where everything is.
+    pub ready: Value,
+    http: reqwest::Client,
+}
+
+impl Server {
+    /// Waits until the process is ready.
+    pub async fn of(mut process: Process) -> Self {
+        let ready = process.logged("ready").await;
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self {
+            process,
+            ready,
+            http,
+        }
+    }
+
+    /// Where it listens: address and port.
+    pub fn address(&self) -> String {
+        let bound = self.ready["address"].as_str().unwrap();
+        bound.replace("0.0.0.0", "127.0.0.1")
+    }
+
+    /// A URL of the API.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address())
+    }
+
+    /// A URL on the operations address.
+    pub fn operations_url(&self, path: &str) -> String {
+        let metrics = self.ready["metrics"].as_str().unwrap();
+        metrics.replace("/metrics", path)
+    }
+
+    /// A request to a path of the API, or to a whole URL.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = match path.starts_with("http") {
+            true => path.to_owned(),
+            false => self.url(path),
+        };
+        self.http.request(method, url)
+    }
+
+    /// `GET path`
+    pub async fn get(&self, path: &str) -> Response {
+        self.request(Method::GET, path).send().await.unwrap()
+    }
+
+    /// The status of `GET path` with this token.
+    pub async fn status(&self, path: &str, token: &str) -> u16 {
+        let request = self.request(Method::GET, path).bearer_auth(token);
+        request.send().await.unwrap().status().as_u16()
+    }
+
+    /// Registers an account with [`PASSWORD`]; fails when there is no answer.
+    pub async fn register(&self, email: &str) -> reqwest::Result<Response> {
+        let body = json!({"email": email, "password": PASSWORD});
+        let request = self.request(Method::POST, "/register/").json(&body);
+        request.send().await
+    }
+
+    /// Logs in with [`PASSWORD`].
+    pub async fn log_in(&self, email: &str) -> Response {
+        let form = [("username", email), ("password", PASSWORD)];
+        let request = self.request(Method::POST, "/login/").form(&form);
+        request.send().await.unwrap()
+    }
+
+    /// The caught mails, newest first.
+    pub async fn mails(&self) -> Vec<Value> {
+        let answer = self.get("/dev/mail").await;
+        assert_eq!(answer.status(), 200);
+        answer.json().await.unwrap()
+    }
+
+    /// Waits for a mail to this address.
+    pub async fn mail_to(&self, email: &str) -> Value {
+        eventually("the mail is caught", async || {
+            let mails = self.mails().await;
+            mails.into_iter().find(|mail| mail["to"] == email)
+        })
+        .await
+    }
+
+    /// Registers an account, verifies its address by the link of its mail and logs in; answers the
+    /// access token.
+    pub async fn new_user(&self, email: &str) -> String {
+        let registered = self.register(email).await.unwrap();
+        assert_eq!(registered.status(), 200);
+        let mail = self.mail_to(email).await;
+        let link = mail["links"][0].as_str().unwrap();
+        // The link has the configured address; the path is what counts.
+        let path = &link[link.find("/verify-email/").unwrap()..];
+        assert_eq!(self.get(path).await.status(), 200);
+        let login: Value = self.log_in(email).await.json().await.unwrap();
+        login["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks it to stop, and waits until it has stopped as it should.
+    pub async fn stop(self) -> Finished {
+        self.process.signal(Signal::TERM);
+        self.process.finish().await.expect(0)
+    }
+
+    /// Kills it, as a machine does that runs out of memory.
+    pub async fn kill(self) {
+        self.process.signal(Signal::KILL);
+        assert_eq!(self.process.finish().await.code, None);
+    }
+}
+
+/// Whether some process, but for this one, names `path` in its command line. Knows of nobody where
+/// there is no `/proc`.
+pub fn is_named_by_a_process(path: &Path) -> bool {
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return false;
+    };
+    let path = path.to_str().unwrap();
+    processes
+        .filter_map(|process| fs::read(process.ok()?.path().join("cmdline")).ok())
+        .any(|command| String::from_utf8_lossy(&command).contains(path))
+}
