@@ -71,9 +71,13 @@ async fn index(
     Extension(docs): Extension<Docs>,
 ) -> Answer<Response> {
     let file = find("index.html", &docs)?;
-    // Its links are relative, which leads astray where the address has no slash at its end.
+    // Its links are relative, some with a dot and some without, which leads astray where the address
+    // has no slash at its end.
+    let place = format!("{}docs/", state.base_path());
     let page = String::from_utf8_lossy(&file.bytes)
-        .replace("\"./", &format!("\"{}docs/", state.base_path()));
+        .replace("=\"./", "=\"")
+        .replace("href=\"", &format!("href=\"{place}"))
+        .replace("src=\"", &format!("src=\"{place}"));
     Ok(answer(&file, page.into_bytes().into()))
 }
 

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod binary;
+pub mod browser;
 pub mod database;
 pub mod eventually;
 pub mod request;
