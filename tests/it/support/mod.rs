@@ -5,6 +5,7 @@ pub mod app;
 pub mod binary;
 pub mod browser;
 pub mod database;
+pub mod directory;
 pub mod eventually;
 pub mod operations;
 pub mod request;
