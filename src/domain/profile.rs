@@ -97,18 +97,19 @@ macro_rules! text {
 text! { PersonName Bio WebUrl }
 
 fn free_text(text: &str, most: usize, lines: bool) -> Result<String, Rule> {
+    // As it was sent, blanks around it included: the limit that the document tells.
+    if text.chars().count() > most {
+        return Err(Rule {
+            kind: "too_long",
+            message: format!("must have at most {most} characters").into(),
+        });
+    }
     let text = text.trim();
     if text.is_empty() {
         return Err(Rule::new(
             "empty",
             "must not be empty; leave it out or send null to have none",
         ));
-    }
-    if text.chars().count() > most {
-        return Err(Rule {
-            kind: "too_long",
-            message: format!("must have at most {most} characters").into(),
-        });
     }
     // Besides control characters, those that turn the direction of what follows: a name must not
     // change how the text around it reads.

@@ -4,6 +4,7 @@ pub mod health;
 pub mod links;
 pub mod login;
 pub mod registration;
+pub mod text_schemas;
 pub mod unlock;
 pub mod user_body;
 pub mod users;

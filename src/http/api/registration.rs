@@ -1,15 +1,23 @@
 //! `POST /register/`, and the body by which accounts are made.
 
+use std::borrow::Cow;
+
 use axum::{
     extract::State,
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
 use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::user_body::{RoleName, UserBody};
+use super::{
+    text_schemas::{BioText, PersonNameText, WebUrlText},
+    user_body::{RoleName, UserBody},
+};
 use crate::{
     domain::{
         email::Email,
@@ -55,26 +63,46 @@ pub struct NewUserBody {
     #[schema(min_length = 3, max_length = 50, pattern = "^[A-Za-z0-9_-]+$")]
     nickname: Option<String>,
     /// Given name.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(value_type = Option<PersonNameText>)]
     first_name: Option<String>,
     /// Family name.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(value_type = Option<PersonNameText>)]
     last_name: Option<String>,
     /// About oneself.
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(value_type = Option<BioText>)]
     bio: Option<String>,
     /// A picture.
-    #[schema(format = "uri", max_length = 255)]
+    #[schema(value_type = Option<WebUrlText>)]
     profile_picture_url: Option<String>,
     /// A page at LinkedIn.
-    #[schema(format = "uri", max_length = 255)]
+    #[schema(value_type = Option<WebUrlText>)]
     linkedin_profile_url: Option<String>,
     /// A page at GitHub.
-    #[schema(format = "uri", max_length = 255)]
+    #[schema(value_type = Option<WebUrlText>)]
     github_profile_url: Option<String>,
-    /// The role: honoured where a manager or an administrator adds a user, ignored at registration.
+    /// The role, as far as the caller may give it.
     #[schema(value_type = Option<RoleName>)]
     role: Option<String>,
+}
+
+/// [`NewUserBody`] at registration: a role is accepted and ignored there, whatever it is, so the document
+/// doesn't offer it.
+struct RegistrationBody;
+
+impl PartialSchema for RegistrationBody {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = NewUserBody::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object.properties.remove("role");
+        }
+        schema
+    }
+}
+
+impl ToSchema for RegistrationBody {
+    fn name() -> Cow<'static, str> {
+        "Registration".into()
+    }
 }
 
 fn typed_password<'de, D: Deserializer<'de>>(
@@ -188,7 +216,7 @@ pub struct MessageBody {
 /// of all becomes ADMIN. `role` is ignored.
 #[utoipa::path(
     post, path = "/register/", operation_id = "register", tag = "accounts",
-    request_body = NewUserBody,
+    request_body = RegistrationBody,
     responses(
         (status = 200, description = "The new user", body = UserBody),
         (status = 202, description = "With HIDE_ACCOUNT_EXISTENCE: the same for each address", body = MessageBody,

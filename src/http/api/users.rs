@@ -11,6 +11,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     links::{self, Link},
     registration::{NewUserBody, parse_role},
+    text_schemas::{BioText, PersonNameText, WebUrlText},
     user_body::{RoleName, UserBody},
 };
 use crate::{
@@ -167,7 +168,7 @@ async fn read(
 
 /// A change of a user: at least one member. `null` takes a value away where there may be none.
 #[derive(Deserialize, ToSchema)]
-#[schema(as = UserChange, example = json!({"first_name": "Ada", "bio": null, "role": "MANAGER"}))]
+#[schema(as = UserChange, min_properties = 1, example = json!({"first_name": "Ada", "bio": null, "role": "MANAGER"}))]
 struct UserPatchBody {
     /// The new public name.
     #[serde(default)]
@@ -183,27 +184,27 @@ struct UserPatchBody {
     role: Patch<String>,
     /// Given name.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    #[schema(value_type = Option<PersonNameText>)]
     first_name: Patch<String>,
     /// Family name.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    #[schema(value_type = Option<PersonNameText>)]
     last_name: Patch<String>,
     /// About oneself.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 500)]
+    #[schema(value_type = Option<BioText>)]
     bio: Patch<String>,
     /// A picture.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = "uri", max_length = 255)]
+    #[schema(value_type = Option<WebUrlText>)]
     profile_picture_url: Patch<String>,
     /// A page at LinkedIn.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = "uri", max_length = 255)]
+    #[schema(value_type = Option<WebUrlText>)]
     linkedin_profile_url: Patch<String>,
     /// A page at GitHub.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = "uri", max_length = 255)]
+    #[schema(value_type = Option<WebUrlText>)]
     github_profile_url: Patch<String>,
 }
 

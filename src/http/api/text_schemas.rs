@@ -1,0 +1,33 @@
+//! What the document says of texts that people write: the rules of [`crate::domain::profile`] as JSON
+//! Schema, whose patterns are those of ECMA-262.
+
+use utoipa::ToSchema;
+
+/// A name: no control characters, nor those that turn the direction of text; blanks around it are
+/// left out.
+#[derive(ToSchema)]
+#[schema(
+    as = PersonName, min_length = 1, max_length = 100, example = "Ada",
+    pattern = r"^\s*[^\s\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff]([^\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff]*[^\s\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff])?\s*$",
+)]
+#[expect(dead_code, reason = "only documents the text")]
+pub struct PersonNameText(String);
+
+/// A text of several lines: no other control characters, nor those that turn the direction of text;
+/// blanks around it are left out.
+#[derive(ToSchema)]
+#[schema(
+    as = Bio, min_length = 1, max_length = 500, example = "Writes programs.",
+    pattern = r"^\s*[^\s\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff]([^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff]*[^\s\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff])?\s*$",
+)]
+#[expect(dead_code, reason = "only documents the text")]
+pub struct BioText(String);
+
+/// The address of a web page, by http or https and without credentials.
+#[derive(ToSchema)]
+#[schema(
+    as = WebUrl, format = "uri", max_length = 255, example = "https://example.com/ada",
+    pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+([/?#].*)?$",
+)]
+#[expect(dead_code, reason = "only documents the text")]
+pub struct WebUrlText(String);
