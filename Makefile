@@ -3,10 +3,10 @@
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help serve test bench fmt lint
+.PHONY: help serve test schemathesis bench fmt lint
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: ## build in release mode and serve, with a PostgreSQL of its own unless DATABASE_URL is set
 	@[ -n "$$DATABASE_URL" ] || grep -qs '^DATABASE_URL=.' .env || scripts/ensure-postgres.sh
@@ -17,6 +17,11 @@ test: ## run the whole test suite on a throw-away PostgreSQL, or on that of TEST
 	@scripts/ensure-postgres.sh
 	@scripts/ensure-browser.sh
 	cargo test
+
+schemathesis: ## try the API with requests made from its OpenAPI document (needs Python and the network)
+	@scripts/ensure-postgres.sh
+	cargo build
+	@scripts/schemathesis.sh $(TARGET)/debug/user-management
 
 bench: ## measure speed and memory, beside the machine's limits
 	@scripts/ensure-postgres.sh

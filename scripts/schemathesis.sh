@@ -1,0 +1,55 @@
+#!/bin/sh
+# Lets schemathesis loose on a throw-away server, as administrator and as nobody: every check that
+# it has, against what the OpenAPI document promises. The argument is the program.
+# SEED=<number> tries other requests, EXAMPLES=<number> more of them.
+set -eu
+program=$(realpath "$1")
+here=$(dirname "$(realpath "$0")")
+. "$here/debian.sh"
+tests=$here/../tests/schemathesis
+work=$(realpath "${CARGO_TARGET_DIR:-$here/../target}")/schemathesis
+mkdir -p "$work"
+cd "$work"
+
+# Pinned, so that a new version's new checks come knowingly.
+if ! cmp -s "$tests/requirements.txt" venv/installed; then
+  rm -rf venv
+  python3 -m venv venv 2>/dev/null || { install_packages python3-venv && python3 -m venv venv; }
+  venv/bin/pip install --quiet --disable-pip-version-check --requirement "$tests/requirements.txt"
+  cp "$tests/requirements.txt" venv/installed
+fi
+
+export ADMIN_USER=admin@example.org ADMIN_PASSWORD='Secure*1234'
+rm -f ready.json
+MAX_LOGIN_ATTEMPTS=100 RATE_LIMITS=off LOG_FORMAT=json \
+  "$program" serve --ephemeral >ready.json 2>server.log &
+server=$!
+trap 'kill "$server" && wait "$server"' EXIT
+until [ -s ready.json ]; do
+  kill -0 "$server" || { cat server.log >&2; exit 1; }
+  sleep 0.1
+done
+
+member() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+url=$(member url <ready.json)
+token=$(curl --fail --silent --show-error --data-urlencode "username=$ADMIN_USER" \
+  --data-urlencode "password=$ADMIN_PASSWORD" "$url/login/" | member access_token)
+as_admin="Authorization: Bearer $token"
+users() { curl --fail --silent --show-error --header "$as_admin" "$url/users/"; }
+ADMIN_ID=$(users | python3 -c 'import json, sys; print(json.load(sys.stdin)["items"][0]["id"])')
+export ADMIN_ID
+
+try() {
+  SCHEMATHESIS_HOOKS=$tests/hooks.py PYTHONDONTWRITEBYTECODE=1 \
+    venv/bin/st --config-file "$tests/schemathesis.toml" run --seed "${SEED:-1}" \
+      --max-examples "${EXAMPLES:-50}" --no-color "$@" "$url/openapi.json"
+}
+echo "As administrator:"
+try --header "$as_admin"
+users >/dev/null || { echo "The administrator's session ended: most requests tried nothing." >&2; exit 1; }
+echo "As nobody:"
+# That most answers are 401 needs no warning.
+try --warnings off
+if grep -E '"status":500|"level":"ERROR"' server.log; then
+  exit 1
+fi

@@ -1,0 +1,41 @@
+"""What schemathesis can't know of the service."""
+
+import os
+import uuid
+
+import schemathesis
+from hypothesis import strategies as st
+
+ADMIN_ID = os.environ["ADMIN_ID"]
+CREDENTIALS = {"username": os.environ["ADMIN_USER"], "password": os.environ["ADMIN_PASSWORD"]}
+
+# The service refuses the commonest passwords, and those with the account's address or nickname in
+# them, which no schema can tell. These have no character in common with any of those.
+schemathesis.openapi.format("password", st.text("αβγδεζηθικλμνξοπρστυφχψω", min_size=8, max_size=60))
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """Keeps the session that the run lives on, and lets some logins be right."""
+    # Whoever ends his own session, by a change of role or otherwise, is not found out by chance.
+    # Reading oneself is left in.
+    if (case.path_parameters or {}).get("user_id") == ADMIN_ID and case.method != "GET":
+        case.path_parameters["user_id"] = str(uuid.uuid4())
+    if (
+        case.path == "/login/"
+        and case.method == "POST"
+        and case.meta is not None
+        and case.meta.generation.mode.is_positive
+        and isinstance(case.body, dict)
+        and len(case.body.get("username", "")) % 2 == 0
+    ):
+        case.body.update(CREDENTIALS)
+
+
+@schemathesis.check
+def nothing_without_a_token(context, response, case):
+    """Without a token, an operation that wants one answers 401, whatever else is wrong."""
+    secured = case.operation.definition.raw.get("security")
+    if secured and "Authorization" not in response.request.headers:
+        # 404 and 405: not this operation after all.
+        assert response.status_code in (401, 404, 405), f"{response.status_code} without a token"
