@@ -7,7 +7,6 @@ use user_management::repository::users;
 use super::{hash, put, user};
 use crate::support::database::TestDatabase;
 
-#[track_caller]
 async fn expect_count(conn: &mut PgConnection, expected: u64) {
     let counted = users::count(conn).await.unwrap();
     let there: i64 = sqlx::query_scalar("select count(*) from users")
