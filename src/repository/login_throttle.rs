@@ -163,6 +163,11 @@ pub async fn clear_all(
 /// # Errors
 ///
 /// If the database fails.
+///
+/// # Concurrency
+///
+/// Passes over rows that others have locked: who deletes many rows in an order of his own must not
+/// wait for somebody who does the same.
 pub async fn sweep(
     connection: &mut PgConnection,
     now_override: Option<DateTime<Utc>>,
@@ -171,7 +176,7 @@ pub async fn sweep(
     let swept = sqlx::query(
         "delete from login_throttle where (key, bucket) in (select key, bucket from login_throttle \
          where updated_at + $2 * charged <= coalesce($1, clock_timestamp()) \
-         and blocked_until <= coalesce($1, clock_timestamp()) limit $3)",
+         and blocked_until <= coalesce($1, clock_timestamp()) limit $3 for update skip locked)",
     )
     .bind(now_override)
     .bind(interval(DECAY))

@@ -109,10 +109,15 @@ pub async fn discard(
 /// # Errors
 ///
 /// If the database fails.
+///
+/// # Concurrency
+///
+/// Passes over rows that others have locked: who deletes many rows in an order of his own must not
+/// wait for somebody who does the same.
 pub async fn sweep(connection: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> Result<u64> {
     let swept = sqlx::query(
         "delete from one_time_tokens where (user_id, purpose) in \
-         (select user_id, purpose from one_time_tokens where expires_at <= $1 order by expires_at limit $2)",
+         (select user_id, purpose from one_time_tokens where expires_at <= $1 order by expires_at limit $2 for update skip locked)",
     )
     .bind(now)
     .bind(limit)

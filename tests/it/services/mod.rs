@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use user_management::{infra::clock::Clock as _, repository::jobs};
-use uuid::Uuid;
 
 mod mail_delivery;
 mod mail_smtp;
+mod maintenance;
 
 use crate::support::app::TestApp;
 
@@ -15,7 +15,6 @@ use crate::support::app::TestApp;
 struct MailJob {
     id: i64,
     message_id: String,
-    user_id: Uuid,
     sealed_secret: Option<Vec<u8>>,
     run_at: DateTime<Utc>,
     attempts: i16,
@@ -29,8 +28,8 @@ struct MailJob {
 /// The mails that wait, are being sent or are dead, in order of their making.
 async fn mail_jobs(app: &TestApp) -> Vec<MailJob> {
     sqlx::query_as(
-        "select id, payload->>'message_id' as message_id, (payload->>'user_id')::uuid as user_id, \
-         sealed_secret, run_at, attempts, leased_by, last_error, dead_at, jobs::text as row \
+        "select id, payload->>'message_id' as message_id, sealed_secret, \
+         run_at, attempts, leased_by, last_error, dead_at, jobs::text as row \
          from jobs where kind = 'send_mail' order by id",
     )
     .fetch_all(&app.database.pool)
