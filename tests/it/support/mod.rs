@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod app;
 pub mod binary;
+pub mod browser;
 pub mod database;
 pub mod directory;
 pub mod eventually;
