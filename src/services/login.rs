@@ -1,4 +1,4 @@
-//! Logging in; lockout's mails and links are in [`lockout`].
+//! Logging in; `lockout.rs` beside has the mails and links of lockout.
 //!
 //! Each attempt is charged before its password is looked at, see [`crate::domain::lockout`], by the
 //! name that was typed and whether or not there is such an account. A device on which the owner has
