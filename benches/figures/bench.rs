@@ -28,6 +28,10 @@ const FORM: &str = "application/x-www-form-urlencoded";
 pub struct Times {
     /// One measurement.
     pub measurement: Duration,
+    /// One of the short measurements that take turns with those of a limit.
+    pub turn: Duration,
+    /// How many turns.
+    pub turns: usize,
     /// The server without requests.
     pub idle: Duration,
     /// From the last load to the reading of memory.
@@ -42,6 +46,8 @@ impl Times {
         let seconds = |full, quick_one| Duration::from_secs(if quick { quick_one } else { full });
         Self {
             measurement: seconds(10, 2),
+            turn: seconds(4, 2),
+            turns: if quick { 1 } else { 4 },
             idle: seconds(20, 10),
             after_load: seconds(60, 5),
             starts: if quick { 3 } else { 5 },
@@ -139,14 +145,19 @@ impl<'a> Bench<'a> {
         load: &Load<'_>,
     ) -> Result<Measured> {
         self.settle().await?;
-        self.drive(process, None, address, load).await
+        self.drive(process, None, address, load, self.times.measurement)
+            .await
     }
 
     /// Runs `load` on the server when it has nothing else to do.
     pub async fn measure(&self, load: &Load<'_>) -> Result<Measured> {
+        self.measure_for(load, self.times.measurement).await
+    }
+
+    async fn measure_for(&self, load: &Load<'_>, duration: Duration) -> Result<Measured> {
         self.settle().await?;
-        let process = self.server.process();
-        self.drive(process, Some(self.postgres), self.server.address, load)
+        let (process, address) = (self.server.process(), self.server.address);
+        self.drive(process, Some(self.postgres), address, load, duration)
             .await
     }
 
@@ -156,26 +167,30 @@ impl<'a> Bench<'a> {
         postgres: Option<Process>,
         address: SocketAddr,
         load: &Load<'_>,
+        duration: Duration,
     ) -> Result<Measured> {
         let mut clients = Clients::connect(address, load.connections).await?;
         clients.drive(load, WARM_UP).await?;
         let usage = Usage::begin(process, postgres)?;
-        let samples = clients.drive(load, self.times.measurement).await?;
+        let samples = clients.drive(load, duration).await?;
         usage.end(load.connections, samples)
     }
 
-    /// Runs `load`, and before and after it the bare hash, whose mean is the second answer: a
-    /// machine's speed changes from minute to minute.
-    pub async fn measure_between_hashes(&self, load: &Load<'_>) -> Result<(Measured, Measured)> {
-        let before = self.hash().await?;
-        let measured = self.measure(load).await?;
-        let after = self.hash().await?;
-        Ok((measured, before.mean(&after)))
+    /// Runs `load` and the bare hash in turns, since the speed of a machine changes from moment to
+    /// moment; the second answer is the hash.
+    pub async fn measure_in_turns(&self, load: &Load<'_>) -> Result<(Measured, Measured)> {
+        let mut works = Vec::new();
+        let mut hashes = vec![self.hash().await?];
+        for _ in 0..self.times.turns {
+            works.push(self.measure_for(load, self.times.turn).await?);
+            hashes.push(self.hash().await?);
+        }
+        Ok((Measured::mean(&works), Measured::mean(&hashes)))
     }
 
     async fn hash(&self) -> Result<Measured> {
         self.settle().await?;
-        let duration = self.times.measurement;
+        let duration = self.times.turn;
         spawn_blocking(move || limits::hash_loop(duration)).await?
     }
 

@@ -57,8 +57,8 @@ const EXPLANATION: &str = "\
 CPU ms/req: CPU time of the measured process (all threads, user and system) for each request.
 PG ms/req: the same of PostgreSQL. peak: its largest resident memory during the row.
 Client, server and PostgreSQL share the cores, so requests/s and latencies are what they leave each
-other; the CPU times are what a request costs. Each connection is a closed loop. The limits run just
-before and after what they are compared with; theirs is the CPU time of their own process.
+other; the CPU times are what a request costs. Each connection is a closed loop. The limits run in
+turns with what they are compared with; theirs is the CPU time of their own process.
 PostgreSQL is as the server starts it, with fsync.";
 
 /// Measures the service.

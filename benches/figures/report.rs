@@ -54,18 +54,23 @@ impl Measured {
         }
     }
 
-    /// The mean of two runs of the same work.
-    pub fn mean(&self, other: &Self) -> Self {
-        let both = |a: Option<f64>, b: Option<f64>| Some(f64::midpoint(a?, b?));
+    /// The mean of several runs of the same work.
+    pub fn mean(runs: &[Self]) -> Self {
+        let mean =
+            |field: fn(&Self) -> f64| runs.iter().map(field).sum::<f64>() / runs.len() as f64;
+        let optional_mean = |field: fn(&Self) -> Option<f64>| {
+            let sum: Option<f64> = runs.iter().map(field).sum();
+            sum.map(|sum| sum / runs.len() as f64)
+        };
         Self {
-            connections: self.connections,
-            requests: self.requests + other.requests,
-            per_second: f64::midpoint(self.per_second, other.per_second),
-            p50: f64::midpoint(self.p50, other.p50),
-            p99: f64::midpoint(self.p99, other.p99),
-            cpu: both(self.cpu, other.cpu),
-            postgres_cpu: both(self.postgres_cpu, other.postgres_cpu),
-            peak: self.peak.max(other.peak),
+            connections: runs.first().map_or(0, |run| run.connections),
+            requests: runs.iter().map(|run| run.requests).sum(),
+            per_second: mean(|run| run.per_second),
+            p50: mean(|run| run.p50),
+            p99: mean(|run| run.p99),
+            cpu: optional_mean(|run| run.cpu),
+            postgres_cpu: optional_mean(|run| run.postgres_cpu),
+            peak: runs.iter().filter_map(|run| run.peak).max(),
         }
     }
 }

@@ -90,7 +90,7 @@ impl Bench<'_> {
         drop(helper);
         self.settle().await?;
         let row = limits::rows(self.directory, READ_CONNECTIONS, self.times.measurement).await?;
-        let route = before.mean(&after);
+        let route = Measured::mean(&[before, after]);
         self.report
             .add("limit: an empty axum route", Some(&route), &[]);
         self.report
@@ -138,14 +138,14 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// `POST /login/` between two runs of the bare hash.
+    /// `POST /login/` in turns with the bare hash.
     pub async fn login(&mut self) -> Result<()> {
         let load = Load {
             connections: HASH_CONNECTIONS,
             request: &|| self.login_request(),
             expected: &[200],
         };
-        let (login, hash) = self.measure_between_hashes(&load).await?;
+        let (login, hash) = self.measure_in_turns(&load).await?;
         self.report
             .add("limit: the hash in a bare loop", Some(&hash), &[]);
         self.report.add(
@@ -159,7 +159,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// `POST /register/` between two runs of the bare hash.
+    /// `POST /register/` in turns with the bare hash.
     pub async fn register(&mut self) -> Result<()> {
         let request = || {
             let email = format!("new-{}@example.com", self.next_number());
@@ -171,7 +171,7 @@ impl Bench<'_> {
             request: &request,
             expected: &[200],
         };
-        let (register, hash) = self.measure_between_hashes(&load).await?;
+        let (register, hash) = self.measure_in_turns(&load).await?;
         self.report
             .add("limit: the hash in a bare loop", Some(&hash), &[]);
         self.report.add(

@@ -19,13 +19,14 @@ impl From<sqlx::Error> for Error {
                 let state = database.code().unwrap_or_default();
                 let passing = [
                     "08",    // connection exceptions
-                    "25P03", // idle in transaction for too long
-                    "28",    // the server doesn't let us in
-                    "3D",    // it doesn't have the database
+                    "28",    // refused at the door, as after a change of the password
+                    "3D",    // no such database
                     "40",    // deadlock, serialization failure
                     "53",    // out of connections, memory or disk
-                    "55",    // lock not available, database takes no connections
+                    "55000", // the database takes no connections
+                    "55P03", // lock not available
                     "57",    // cancelled, statement timeout, shutdown, starting up
+                    "25P03", // idle in transaction for too long
                 ];
                 if passing.iter().any(|class| state.starts_with(class)) {
                     Self::Unavailable(anyhow!(error))

@@ -221,4 +221,6 @@ pub async fn listen(pool: PgPool, cache: Arc<SessionCache>, stop: CancellationTo
             stop.run_until_cancelled(tokio::time::sleep(RETRY)).await;
         }
     }
+    // The connection goes back to the pool in the background: end it before the database may stop.
+    pool.close().await;
 }

@@ -1,9 +1,16 @@
 //! The API, one file a noun, called through the real router.
 
 mod bad_input;
+mod cors;
+mod docs;
+mod errors;
+mod headers;
+mod health;
 mod lockout;
 mod login;
+mod rate_limits;
 mod registration;
+mod urls;
 mod users;
 mod verification;
 mod welcome;

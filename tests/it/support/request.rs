@@ -85,7 +85,7 @@ pub struct TestResponse {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// Its body; what is no text in it is replaced.
     pub body: String,
 }
 
@@ -97,7 +97,7 @@ impl TestResponse {
         Self {
             status: parts.status,
             headers: parts.headers,
-            body: String::from_utf8(bytes.to_vec()).unwrap(),
+            body: String::from_utf8_lossy(&bytes).into_owned(),
         }
     }
 
