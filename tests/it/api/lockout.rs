@@ -131,7 +131,9 @@ async fn a_device_of_the_owner_gets_in_while_everybody_else_waits() {
     let answer = log_in_on(&app, ADA, &device).await.expect(200);
     // The device keeps its name.
     assert_eq!(answer.header("x-device-token"), device);
-    let cookie = format!("theme=dark; __Host-um_device={device}; other=1");
+    let cookie = format!(
+        "theme=dark; __Host-um_device_0123456789ab={of_eve}; __Host-um_device_ba9876543210={device}; other=1"
+    );
     app.post("/login/")
         .form(&[("username", "ADA@example.com"), ("password", PASSWORD)])
         .header("cookie", &cookie)
@@ -225,7 +227,7 @@ async fn the_link_of_the_notice_unlocks_and_makes_the_device_the_owners() {
         done.body
     );
     let device = done.header("x-device-token").to_owned();
-    assert!(done.header("set-cookie").starts_with("__Host-um_device="));
+    assert!(done.header("set-cookie").starts_with("__Host-um_device_"));
     app.log_in(ADA).await.expect(200);
     let again = confirm().send().await.expect(400);
     assert!(

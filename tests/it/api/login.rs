@@ -60,19 +60,32 @@ async fn a_browser_keeps_the_device_token_where_no_script_reads_it() {
     app.user(Role::Authenticated, "ada@example.com").await;
     let answer = app.log_in("ada@example.com").await.expect(200);
     let token = answer.header("x-device-token");
+    let cookie = answer.header("set-cookie");
+    let (name, rest) = cookie.split_once('=').unwrap();
     assert_eq!(
-        answer.header("set-cookie"),
-        format!(
-            "__Host-um_device={token}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax; Secure"
-        )
+        rest,
+        format!("{token}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax; Secure")
     );
+    // Each account has a cookie of its own, always the same.
+    assert!(name.starts_with("__Host-um_device_"), "{name}");
+    app.user(Role::Authenticated, "eve@example.com").await;
+    for (email, same) in [("ADA@example.com", true), ("eve@example.com", false)] {
+        let answer = app.log_in(email).await.expect(200);
+        assert_eq!(
+            answer.header("set-cookie").starts_with(name),
+            same,
+            "{email}"
+        );
+    }
     // Over http, in development, browsers would refuse the prefix.
     let plain = app.second_instance(&[("SERVER_BASE_URL", "http://localhost:8000")]);
     let answer = plain.log_in("ada@example.com").await.expect(200);
     let token = answer.header("x-device-token");
+    let (name, rest) = answer.header("set-cookie").split_once('=').unwrap();
+    assert!(name.starts_with("um_device_"), "{name}");
     assert_eq!(
-        answer.header("set-cookie"),
-        format!("um_device={token}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax")
+        rest,
+        format!("{token}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax")
     );
 }
 

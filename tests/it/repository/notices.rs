@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use sqlx::PgConnection;
-use user_management::repository::notices::{Notice, claim};
+use user_management::repository::notices::{Notice, claim, forget};
 
 use super::{after, put, user};
 use crate::support::database::TestDatabase;
@@ -32,6 +32,23 @@ async fn a_user_is_told_of_each_thing_once_in_a_while() {
     );
     // It counts from when he was told, not from when he was spared.
     assert!(tell(&mut conn, 1, Notice::AccountExists, 60).await);
-    assert!(!tell(&mut conn, 1, Notice::AccountExists, 61).await);
-    assert!(tell(&mut conn, 1, Notice::AccountExists, 120).await);
+    // The wait doubles, up to six hours, and begins anew after a day without a notice.
+    let mut last = 60;
+    for wait in [120, 240, 360, 360] {
+        assert!(!tell(&mut conn, 1, Notice::AccountExists, last + wait - 1).await);
+        last += wait;
+        assert!(
+            tell(&mut conn, 1, Notice::AccountExists, last).await,
+            "{wait}"
+        );
+    }
+    last += 24 * 60;
+    assert!(tell(&mut conn, 1, Notice::AccountExists, last).await);
+    assert!(tell(&mut conn, 1, Notice::AccountExists, last + 60).await);
+    // What was forgotten may be told at once.
+    assert!(!tell(&mut conn, 1, Notice::AccountExists, last + 61).await);
+    forget(&mut conn, user(1).id, Notice::AccountExists)
+        .await
+        .unwrap();
+    assert!(tell(&mut conn, 1, Notice::AccountExists, last + 61).await);
 }

@@ -260,6 +260,24 @@ async fn the_first_place_is_taken_once_and_given_back_by_a_rollback() {
 }
 
 #[tokio::test]
+async fn the_administrator_of_a_setting_is_noted_once_for_each_address() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let [ada, upper, eve] = ["ada@example.com", "ADA@example.com", "eve@example.com"]
+        .map(|email| Email::parse(email).unwrap());
+    assert!(!users::is_configured_admin(&mut conn, &ada).await.unwrap());
+    let claim = async |conn: &mut PgConnection, email: &Email| {
+        users::claim_configured_admin(conn, email, noon())
+            .await
+            .unwrap()
+    };
+    assert!(claim(&mut conn, &ada).await);
+    assert!(!claim(&mut conn, &upper).await);
+    assert!(claim(&mut conn, &eve).await);
+    assert!(users::is_configured_admin(&mut conn, &upper).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_role_that_was_read_for_a_decision_stays_until_the_decision_is_made() {
     let db = TestDatabase::create().await;
     let mut deciding = db.pool.acquire().await.unwrap();
