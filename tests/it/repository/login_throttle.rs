@@ -141,25 +141,27 @@ async fn buckets_know_nothing_of_each_other() {
 async fn a_refund_takes_back_one_charge_and_its_wait() {
     let db = TestDatabase::create().await;
     let mut conn = db.pool.acquire().await.unwrap();
-    refund(&mut conn, EVERYBODY, POLICY).await.unwrap();
+    refund(&mut conn, EVERYBODY).await.unwrap();
     block(&mut conn, EVERYBODY).await;
-    refund(&mut conn, EVERYBODY, POLICY).await.unwrap();
+    refund(&mut conn, EVERYBODY).await.unwrap();
     assert_eq!(try_at(&mut conn, EVERYBODY, noon()).await, REACHED);
-    // The wait that others have earned stays.
-    assert_eq!(
-        try_at(&mut conn, EVERYBODY, after(TimeDelta::seconds(30))).await,
-        REACHED
-    );
-    refund(&mut conn, EVERYBODY, POLICY).await.unwrap();
-    let answer = try_at(&mut conn, EVERYBODY, after(TimeDelta::seconds(30))).await;
-    assert!(matches!(answer, Charge::Refused { .. }), "{answer:?}");
+    assert_eq!(try_at(&mut conn, EVERYBODY, noon()).await, refused(30));
+    // The same beyond the limit: the next try costs what this one would have cost.
+    let later = after(TimeDelta::seconds(30));
+    assert_eq!(try_at(&mut conn, EVERYBODY, later).await, REACHED);
+    refund(&mut conn, EVERYBODY).await.unwrap();
+    assert_eq!(try_at(&mut conn, EVERYBODY, later).await, REACHED);
+    assert_eq!(try_at(&mut conn, EVERYBODY, later).await, refused(60));
+    // Never more than there is, and what is nothing takes no room.
     for _ in 0..20 {
-        refund(&mut conn, EVERYBODY, POLICY).await.unwrap();
+        refund(&mut conn, EVERYBODY).await.unwrap();
     }
-    assert_eq!(
-        try_at(&mut conn, EVERYBODY, after(TimeDelta::seconds(30))).await,
-        FREE
-    );
+    let rows: i64 = sqlx::query_scalar("select count(*) from login_throttle")
+        .fetch_one(&mut *conn)
+        .await
+        .unwrap();
+    assert_eq!(rows, 0);
+    assert_eq!(try_at(&mut conn, EVERYBODY, later).await, FREE);
 }
 
 #[tokio::test]

@@ -260,6 +260,21 @@ async fn the_first_place_is_taken_once_and_given_back_by_a_rollback() {
 }
 
 #[tokio::test]
+async fn an_administrator_of_the_settings_is_noted_once() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let email = Email::parse("Boss@example.com").unwrap();
+    let same = Email::parse("boss@EXAMPLE.com").unwrap();
+    let other = Email::parse("other@example.com").unwrap();
+    for (expected, email) in [(true, &email), (false, &same), (true, &other)] {
+        let known = users::is_configured_admin(&mut conn, email).await.unwrap();
+        assert_eq!(known, !expected);
+        let claimed = users::claim_configured_admin(&mut conn, email, noon());
+        assert_eq!(claimed.await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_role_that_was_read_for_a_decision_stays_until_the_decision_is_made() {
     let db = TestDatabase::create().await;
     let mut deciding = db.pool.acquire().await.unwrap();
