@@ -9,7 +9,7 @@ use user_management::{
 };
 
 use super::put;
-use crate::support::database::TestDatabase;
+use crate::support::{database::TestDatabase, eventually::eventually};
 
 fn meaning(error: sqlx::Error) -> &'static str {
     match Error::from(error) {
@@ -26,8 +26,8 @@ async fn a_pool_that_gives_no_connection_is_unavailable() {
     let options = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(Duration::from_millis(50));
-    let small = options.connect_with(db.connect_options()).await.unwrap();
-    let held = small.acquire().await.unwrap();
+    let small = options.connect_lazy_with(db.connect_options());
+    let held = eventually("a connection", async || small.acquire().await.ok()).await;
     assert_eq!(meaning(small.acquire().await.unwrap_err()), "unavailable");
     drop(held);
     small.close().await;

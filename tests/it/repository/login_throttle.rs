@@ -145,18 +145,23 @@ async fn a_refund_takes_back_one_charge_and_its_wait() {
     block(&mut conn, EVERYBODY).await;
     refund(&mut conn, EVERYBODY).await.unwrap();
     assert_eq!(try_at(&mut conn, EVERYBODY, noon()).await, REACHED);
-    // The wait before it was over, or it would not have been admitted: its own goes with it.
+    assert_eq!(try_at(&mut conn, EVERYBODY, noon()).await, refused(30));
+    // The same beyond the limit: the next try costs what this one would have cost.
     let later = after(TimeDelta::seconds(30));
     assert_eq!(try_at(&mut conn, EVERYBODY, later).await, REACHED);
     refund(&mut conn, EVERYBODY).await.unwrap();
     assert_eq!(try_at(&mut conn, EVERYBODY, later).await, REACHED);
+    assert_eq!(try_at(&mut conn, EVERYBODY, later).await, refused(60));
+    // Never more than there is, and what is nothing takes no room.
     for _ in 0..20 {
         refund(&mut conn, EVERYBODY).await.unwrap();
     }
-    assert_eq!(
-        try_at(&mut conn, EVERYBODY, after(TimeDelta::seconds(30))).await,
-        FREE
-    );
+    let rows: i64 = sqlx::query_scalar("select count(*) from login_throttle")
+        .fetch_one(&mut *conn)
+        .await
+        .unwrap();
+    assert_eq!(rows, 0);
+    assert_eq!(try_at(&mut conn, EVERYBODY, later).await, FREE);
 }
 
 #[tokio::test]

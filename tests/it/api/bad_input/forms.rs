@@ -27,6 +27,10 @@ async fn a_form_that_lacks_something_or_has_it_twice_is_invalid() {
             "grant_type=client_credentials&username=a&password=s3cret",
             &["body.grant_type unsupported_grant_type"],
         ),
+        (
+            "grant_type=Password&username=a&password=s3cret",
+            &["body.grant_type unsupported_grant_type"],
+        ),
     ] {
         let request = app.post("/login/").raw(FORM, form);
         cases.push(Case::invalid(form, request, fields).secret("s3cret"));
