@@ -22,6 +22,9 @@ use crate::domain::password::{Password, PasswordHash, TypedPassword};
 pub const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How long a thread keeps a buffer that it doesn't use.
 const KEEP_BUFFER: Duration = Duration::from_secs(20);
+/// Blocks of 1 KiB that allocators ask the operating system for one by one, and give back at once
+/// when they are freed: glibc does so from 32 MiB on.
+const MAPPED: usize = 33 * 1024;
 /// By how much the threads step back, in steps of `nice(2)`.
 const NICENESS: i32 = 5;
 
@@ -230,6 +233,8 @@ fn work(queue: &Receiver<Task>) {
 fn buffer<'a>(params: &Params, memory: &'a mut Vec<Block>) -> &'a mut [Block] {
     let needed = params.block_count();
     if memory.len() < needed {
+        // Only pages that are written to take memory.
+        memory.reserve_exact(needed.max(MAPPED) - memory.len());
         memory.resize(needed, Block::default());
     }
     &mut memory[..needed]

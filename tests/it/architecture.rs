@@ -86,7 +86,7 @@ const BANS: &[Ban] = &[
             // How long something takes, or may take, on this machine; nobody sees it but logs and metrics.
             "infra/email/smtp",
             "infra/password_hasher.rs",
-            "http/middleware/observe.rs",
+            "http/middleware/",
             "worker/",
             // A second of this process's own time.
             "services/session_cache.rs",
@@ -291,6 +291,8 @@ fn tests_wait_for_conditions_and_not_for_a_time() {
             "tests/it/support/eventually.rs",
             // A server that is slow on command.
             "tests/it/support/smtp_server/dialogue.rs",
+            // A condition, where nothing can be awaited.
+            "tests/it/support/directory.rs",
         ];
         if allowed.contains(&&*shown) {
             continue;
@@ -298,7 +300,7 @@ fn tests_wait_for_conditions_and_not_for_a_time() {
         let text = without_comments(&fs::read_to_string(&path).unwrap());
         for (number, line) in text.lines().enumerate() {
             // In two parts, so that this file has none.
-            if line.contains(concat!("sle", "ep(")) {
+            if has_word(line, concat!("sle", "ep(")) {
                 broken.push(format!(
                     "{shown}:{}: wait for a condition: support::eventually",
                     number + 1

@@ -16,6 +16,8 @@ mod harness;
 #[cfg(test)]
 mod infra;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod races;
 #[cfg(test)]
 mod repository;

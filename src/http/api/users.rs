@@ -66,7 +66,19 @@ struct PageParams {
 
 /// A page of users.
 #[derive(Serialize, ToSchema)]
-#[schema(as = UserList)]
+#[schema(as = UserList, example = json!({
+    "items": [{
+        "id": "0199c5a0-6d54-7c1e-8f6a-3b1f2d4e5a6b", "nickname": "clever_panda_417",
+        "email": "ada@example.com", "email_verified": true, "first_name": "Ada", "last_name": null, "bio": null,
+        "profile_picture_url": null, "linkedin_profile_url": null, "github_profile_url": null,
+        "role": "AUTHENTICATED", "is_professional": false, "professional_status_updated_at": null,
+        "is_locked": false, "last_login_at": null, "created_at": "2026-11-20T08:15:00.000000Z",
+        "updated_at": "2026-11-20T08:20:00.000000Z", "links": [],
+    }],
+    "total": 42, "page": 1, "size": 1,
+    "links": [{"rel": "next", "href": "https://users.example.com/users/?skip=1&limit=1",
+               "method": "GET", "action": "view", "type": "application/json"}],
+}))]
 struct UserListBody {
     /// The users of the page, newest last.
     items: Vec<UserBody>,

@@ -40,6 +40,7 @@ pub(super) fn router() -> Router<AppState> {
         .route("/dev/mail/{id}", get(read))
         .route("/dev/mail/{id}/", get(read))
         .route("/dev/mail/{id}/html", get(read_html))
+        .route("/dev/mail/{id}/html/", get(read_html))
 }
 
 #[derive(Template)]
@@ -115,11 +116,12 @@ async fn read(
 
 async fn read_html(State(state): State<AppState>, Name(id): Name) -> Answer<Response> {
     let mail = find(&state, &id).await?;
-    let mut response = (
-        [(header::CONTENT_TYPE, "text/html; charset=utf-8")],
-        mail.html,
-    )
-        .into_response();
+    // In the frame links would open in the frame, which the pages behind them forbid.
+    let html = mail
+        .html
+        .replacen("<head>", "<head><base target=\"_blank\">", 1);
+    let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+    let mut response = (kind, html).into_response();
     response.extensions_mut().insert(MAIL_POLICY);
     Ok(response)
 }

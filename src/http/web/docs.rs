@@ -1,7 +1,7 @@
 //! `GET /openapi.json` and `GET /docs`: the document, and Swagger UI to try it out, both from the
 //! binary.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use anyhow::anyhow;
 use axum::{
@@ -40,7 +40,6 @@ struct Docs {
 pub(super) fn router(state: &AppState) -> Router<AppState> {
     let config = Config::from(format!("{}openapi.json", state.base_path()))
         .display_operation_id(true)
-        .persist_authorization(true)
         .try_it_out_enabled(true)
         // The validator is somebody else's server.
         .validator_url("none");
@@ -72,22 +71,27 @@ async fn index(
     Extension(docs): Extension<Docs>,
 ) -> Answer<Response> {
     let file = find("index.html", &docs)?;
-    // Its links are relative, which leads astray where the address has no slash at its end.
-    let folder = format!("{}docs/", state.base_path());
+    // Its links are relative, some with a dot and some without, which leads astray where the address
+    // has no slash at its end.
+    let place = format!("{}docs/", state.base_path());
     let page = String::from_utf8_lossy(&file.bytes)
         .replace("=\"./", "=\"")
-        .replace("src=\"", &format!("src=\"{folder}"))
-        .replace("href=\"", &format!("href=\"{folder}"));
+        .replace("href=\"", &format!("href=\"{place}"))
+        .replace("src=\"", &format!("src=\"{place}"));
     Ok(answer(&file, page.into_bytes().into()))
 }
 
 async fn file(Name(path): Name, Extension(docs): Extension<Docs>) -> Answer<Response> {
     let file = find(&path, &docs)?;
-    let bytes = Bytes::from(file.bytes.to_vec());
+    // The files are part of the program: a client that reads slowly holds no copy of one.
+    let bytes = match file.bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(ref bytes) => Bytes::copy_from_slice(bytes),
+    };
     Ok(answer(&file, bytes))
 }
 
-fn find<'a>(path: &str, docs: &Docs) -> Answer<SwaggerFile<'a>> {
+fn find(path: &str, docs: &Docs) -> Answer<SwaggerFile<'static>> {
     utoipa_swagger_ui::serve(path, Arc::clone(&docs.config))
         .map_err(|error| Error::Internal(anyhow!("can't read a file of Swagger UI: {error}")))?
         .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, ErrorCode::NotFound))

@@ -49,7 +49,6 @@ impl<'a> Case<'a> {
 }
 
 /// Sends every request, and fails with all that went otherwise than it should.
-#[track_caller]
 async fn refuse_all(app: &TestApp, cases: Vec<Case<'_>>) {
     let before = app.stored().await;
     let mut wrong = Vec::new();

@@ -127,7 +127,8 @@ pub fn has_word(line: &str, word: &str) -> bool {
         let after = line[at + word.len()..].chars().next();
         let starts = word.starts_with(is_name);
         let ends = word.ends_with(is_name);
-        !(starts && before.is_some_and(is_name)) && !(ends && after.is_some_and(is_name))
+        let is_part = starts && before.is_some_and(is_name) || ends && after.is_some_and(is_name);
+        !is_part
     })
 }
 

@@ -14,7 +14,8 @@ use user_management::infra::embedded_postgres::{Durability, EmbeddedPostgres, Op
 
 use super::no_account_and_no_mail_is_lost;
 use crate::support::{
-    binary::{Directory, Program, Server},
+    binary::{Program, Server},
+    directory::Directory,
     eventually::wait_until,
 };
 

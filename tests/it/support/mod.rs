@@ -3,7 +3,9 @@
 pub mod accounts;
 pub mod app;
 pub mod binary;
+pub mod browser;
 pub mod database;
+pub mod directory;
 pub mod eventually;
 pub mod operations;
 pub mod request;
