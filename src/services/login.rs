@@ -159,7 +159,8 @@ impl Login {
             let mut connection = self.platform.pool.acquire().await?;
             let now = self.platform.clock.database_override();
             login_throttle::charge(&mut connection, attempt.bucket(), self.options.lockout, now)
-                .await?
+                .await
+                .map_err(unavailable)?
         };
         let reached_limit = match charge {
             Charge::Admitted { reached_limit } => reached_limit,
@@ -344,6 +345,14 @@ struct Owner(Vec<u8>);
 impl Owner {
     fn of(user_id: UserId, hash: &PasswordHash) -> Self {
         Self([user_id.0.as_bytes().as_slice(), hash.expose().as_bytes()].concat())
+    }
+}
+
+/// While attempts can't be counted nobody may log in, whatever the reason.
+fn unavailable(error: Error) -> Error {
+    match error {
+        Error::Internal(source) => Error::Unavailable(source),
+        error => error,
     }
 }
 

@@ -134,3 +134,15 @@ async fn the_last_administrator_keeps_his_login_whatever_address_he_types() {
     assert_eq!(changed["email_verified"], false);
     app.deliver_mail().await;
 }
+
+#[tokio::test]
+async fn nobody_logs_in_while_attempts_cannot_be_counted() {
+    let app = TestApp::start().await;
+    app.user(Role::Authenticated, ADA).await;
+    sqlx::query("alter table login_throttle rename to gone")
+        .execute(&app.database.pool)
+        .await
+        .unwrap();
+    let refused = app.log_in(ADA).await.expect_problem(503, "unavailable");
+    assert_eq!(refused.header("retry-after"), "1");
+}
