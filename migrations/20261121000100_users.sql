@@ -2,9 +2,9 @@
 
 create table users (
     id uuid constraint users_pkey primary key,
-    nickname text not null
+    nickname text collate "C" not null
         constraint users_nickname_check check (nickname ~ '^[A-Za-z0-9_-]{3,50}$'),
-    email text not null
+    email text collate "C" not null
         constraint users_email_check check (octet_length(email) <= 254 and email ~ '^[^@[:space:]]+@[^@[:space:]]+$'),
     email_verified_at timestamptz,
     password_hash text not null,
@@ -29,7 +29,7 @@ create table users (
 
 comment on table users is 'one row an account';
 comment on column users.id is 'UUID of version 7: sorts by the time of registration';
-comment on column users.nickname is 'the only public identifier; unique without case';
+comment on column users.nickname is 'the only public identifier; unique without case, whatever the server''s locale';
 comment on column users.email is 'address as typed, its domain as lower-case A-labels; unique in lower case; never shown to the public';
 comment on column users.email_verified_at is 'when the owner proved that he reads this address; null: not yet';
 comment on column users.password_hash is 'PHC string of Argon2id, or an imported hash that the next login replaces';
@@ -67,13 +67,18 @@ comment on column user_counts.users is 'rows inserted less rows deleted by backe
 insert into user_counts (slot, users) select slot, 0 from generate_series(0, 31) as slot;
 
 create function count_users() returns trigger language plpgsql as $$
+declare
+    rows bigint;
 begin
     if tg_op = 'TRUNCATE' then
         update user_counts set users = 0;
-    elsif tg_op = 'INSERT' then
-        update user_counts set users = users + (select count(*) from changed) where slot = pg_backend_pid() % 32;
-    else
-        update user_counts set users = users - (select count(*) from changed) where slot = pg_backend_pid() % 32;
+        return null;
+    end if;
+    select count(*) into rows from changed;
+    -- A statement that changed nothing must not hold a slot.
+    if rows > 0 then
+        update user_counts set users = users + case tg_op when 'INSERT' then rows else -rows end
+        where slot = pg_backend_pid() % 32;
     end if;
     return null;
 end;

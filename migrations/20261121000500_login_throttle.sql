@@ -19,4 +19,4 @@ comment on column login_throttle.updated_at is 'the last charge: decay counts fr
 -- What is left at `now` of charges counted at `counted_at`, one being forgiven every `every`.
 create function login_charges_left(charged integer, counted_at timestamptz, now timestamptz, every interval)
     returns integer language sql immutable as
-$$ select greatest(0, charged - floor(extract(epoch from now - counted_at) / extract(epoch from every))::integer) $$;
+$$ select greatest(0, charged - greatest(0, floor(extract(epoch from now - counted_at) / extract(epoch from every)))::integer) $$;

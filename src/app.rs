@@ -10,7 +10,12 @@ use url::Url;
 
 use crate::{
     config::{self, Config, Environment},
-    domain::{id::RequestId, lockout::LockoutPolicy, message::Mailbox, profile::Profile},
+    domain::{
+        id::{RequestId, UserId},
+        lockout::LockoutPolicy,
+        message::Mailbox,
+        profile::Profile,
+    },
     http::state::{AppState, Shared},
     infra::{
         clock::Clock,
@@ -33,7 +38,7 @@ use crate::{
         maintenance::{self, Maintenance},
         platform::Platform,
         queue::Queue,
-        rate_limits::RateLimits,
+        rate_limits::{self, RateLimits},
         registration::{NewAccount, Registration, RegistrationPolicy},
         session_cache::SessionCache,
         users::Users,
@@ -129,6 +134,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     cache: Arc<SessionCache>,
+    limits: Arc<RateLimits>,
     database: PgConnectOptions,
     config: Config,
 }
@@ -212,6 +218,7 @@ impl App {
                 session_lifetime: config.tokens.session_lifetime,
                 throttle_key: PurposeKey::derive(&secret_key, "login throttle"),
                 device_key: PurposeKey::derive(&secret_key, "device token"),
+                hide_account_existence: config.accounts.hide_account_existence,
             },
         ));
         let services = Services {
@@ -228,7 +235,7 @@ impl App {
             verification: Arc::new(Verification::new(
                 platform.clone(),
                 Arc::clone(&mails),
-                limits,
+                Arc::clone(&limits),
                 PurposeKey::derive(&secret_key, "resend verification"),
             )),
             users: Arc::new(Users::new(
@@ -261,12 +268,14 @@ impl App {
             clock,
             random,
             cache,
+            limits,
             database,
             config,
         })
     }
 
-    /// Makes the administrator of `ADMIN_USER`, unless the address has an account.
+    /// Makes the administrator of `ADMIN_USER`, unless that was done before or the address has an
+    /// account; answers whom it made.
     ///
     /// # Errors
     ///
@@ -275,9 +284,9 @@ impl App {
     /// # Concurrency
     ///
     /// Of several instances that start at once one makes him.
-    pub async fn ensure_admin(&self) -> anyhow::Result<()> {
+    pub async fn ensure_admin(&self) -> anyhow::Result<Option<UserId>> {
         let Some(admin) = self.config.accounts.first_admin.clone() else {
-            return Ok(());
+            return Ok(None);
         };
         let now = self.clock.now();
         let ctx = Ctx::system(RequestId(self.random.uuid_v7(now)), now);
@@ -288,15 +297,20 @@ impl App {
             profile: Profile::default(),
         };
         let made = self.services.registration.ensure_admin(&ctx, account).await;
-        made.context("can't make the administrator of ADMIN_USER")
+        let made = made.context("can't make the administrator of ADMIN_USER")?;
+        Ok(made.map(|user| user.id))
     }
 
-    /// Starts what keeps sessions fresh: needed wherever requests are served.
+    /// Starts what keeps sessions fresh and limits small: needed wherever requests are served.
     pub fn start_listening(&self, tasks: &TaskTracker, stop: &CancellationToken) {
         let pool = pool::connect(self.database.clone(), 1);
         tasks.spawn(access_tokens::listen(
             pool,
             Arc::clone(&self.cache),
+            stop.clone(),
+        ));
+        tasks.spawn(rate_limits::keep_small(
+            Arc::clone(&self.limits),
             stop.clone(),
         ));
         tasks.spawn(worker::announce(

@@ -94,12 +94,6 @@ impl<'a> Bench<'a> {
         Ok(bench)
     }
 
-    /// Stops the server; what was found.
-    pub fn finish(mut self) -> Result<Report> {
-        self.server.stop()?;
-        Ok(self.report)
-    }
-
     /// Stops the server and starts it on its data; how long the start took.
     pub async fn restart(&mut self) -> Result<Duration> {
         let address = self.server.address;

@@ -48,10 +48,6 @@ use self::{
     server::Server,
 };
 
-/// The allocator of the server, so that the limits have it too.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Below the table.
 const EXPLANATION: &str = "\
 CPU ms/req: CPU time of the measured process (all threads, user and system) for each request.
@@ -166,6 +162,18 @@ async fn run(works: &[Work], quick: bool) -> Result<()> {
     connection.close().await?;
 
     let mut bench = Bench::new(directory.path(), times, server, ids).await?;
+    let measured = measure(&mut bench, works).await;
+    println!("{machine}, PostgreSQL {version}, {} users\n", seed::USERS);
+    // What was measured before something failed is worth seeing too.
+    println!("{}\n{EXPLANATION}", bench.report);
+    measured?;
+    bench.server.stop()?;
+    directory
+        .close()
+        .context("cannot remove the benchmark's directory")
+}
+
+async fn measure(bench: &mut Bench<'_>, works: &[Work]) -> Result<()> {
     for work in Work::value_variants() {
         if !works.is_empty() && !works.contains(work) {
             continue;
@@ -185,10 +193,5 @@ async fn run(works: &[Work], quick: bool) -> Result<()> {
         }
         .with_context(|| format!("cannot measure {name}"))?;
     }
-    let report = bench.finish()?;
-    println!("{machine}, PostgreSQL {version}, {} users\n", seed::USERS);
-    println!("{report}\n{EXPLANATION}");
-    directory
-        .close()
-        .context("cannot remove the benchmark's directory")
+    Ok(())
 }

@@ -155,7 +155,6 @@ const EPHEMERAL_SETTINGS: &[&str] = &[
     "ACCESS_TOKEN_EXPIRE_MINUTES",
     "ADMIN_PASSWORD",
     "ADMIN_USER",
-    "BIND_ADDRESS",
     "CORS_ALLOWED_ORIGINS",
     "DEBUG",
     "EMAIL_TEMPLATES_DIR",
@@ -169,7 +168,6 @@ const EPHEMERAL_SETTINGS: &[&str] = &[
     "RATE_LIMIT_REGISTER",
     "RATE_LIMIT_RESEND",
     "REFRESH_TOKEN_EXPIRE_MINUTES",
-    "SERVER_BASE_URL",
 ];
 
 async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
@@ -179,7 +177,7 @@ async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener>
 }
 
 /// The default operations address gives way in development: another project may use its port.
-async fn bind_operations(config: &Config) -> anyhow::Result<TcpListener> {
+pub(super) async fn bind_operations(config: &Config) -> anyhow::Result<TcpListener> {
     let address = config.server.operations_address;
     let bound = bind(address, "OPERATIONS_ADDRESS").await;
     if bound.is_err()
@@ -226,11 +224,14 @@ async fn serve(
         data_dir,
         base_url,
     )?)?;
-    app.ensure_admin().await?;
+    let admin = app.ensure_admin().await?;
 
     let tasks = TaskTracker::new();
     app.start_listening(&tasks, &stop);
     tell(&app, bound, operations_address, database, ephemeral)?;
+    if let Some(user_id) = admin {
+        tracing::info!(%user_id, "the administrator of ADMIN_USER was made");
+    }
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -301,7 +302,7 @@ fn print_line(line: &str) -> anyhow::Result<()> {
 }
 
 /// Keeps the buffers of metrics small while nobody asks for them.
-async fn tidy(metrics: PrometheusHandle, stop: CancellationToken) {
+pub(super) async fn tidy(metrics: PrometheusHandle, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(UPKEEP);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         metrics.run_upkeep();

@@ -55,7 +55,7 @@ impl AccountsConfig {
             .switch(
                 "HIDE_ACCOUNT_EXISTENCE",
                 "false",
-                "Answer each registration with the same 202, and tell the owner of an address by mail that he has an account.",
+                "Answer each registration with the same 202, and tell the owner of an address by mail that he has an account. A chosen nickname is passed over then: whether it was taken would tell.",
             )
             .unwrap_or(false);
         let first_admin = match (email, password) {

@@ -96,10 +96,12 @@ impl FromStr for BaseUrl {
         let mut url =
             Url::parse(text).map_err(|_| "must be a URL such as https://users.example.com")?;
         if !matches!(url.scheme(), "http" | "https")
+            || !url.username().is_empty()
+            || url.password().is_some()
             || url.query().is_some()
             || url.fragment().is_some()
         {
-            return Err("must be an http or https URL without query and fragment");
+            return Err("must be an http or https URL without user, query and fragment");
         }
         // Paths are joined to it, so it ends in a slash.
         if !url.path().ends_with('/') {

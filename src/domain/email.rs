@@ -50,7 +50,9 @@ impl Email {
             return Err(AMBIGUOUS);
         }
         // What looks like a domain but is an address literal or a single label gets no mail.
-        if !domain.contains('.') || domain.parse::<std::net::Ipv4Addr>().is_ok() {
+        let last = domain.rsplit('.').next().unwrap_or_default();
+        let is_number = last.starts_with(|c: char| c.is_ascii_digit());
+        if !domain.contains('.') || is_number {
             return Err(INVALID);
         }
         let address = format!("{local}@{domain}");
@@ -145,6 +147,8 @@ mod tests {
             "a b@c.example",
             "\"a b\"@c.example",
             "a@127.0.0.1",
+            "a@1.2.3",
+            "a@0x7f.0x1",
             "a@[127.0.0.1]",
             "a\0@b.example",
             "a\n@b.example",

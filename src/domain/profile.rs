@@ -55,7 +55,9 @@ impl WebUrl {
         if text.chars().count() > 255 {
             return Err(Rule::new("too_long", "must have at most 255 characters"));
         }
-        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        // Besides blanks, what programs read differently or what ends an attribute of HTML.
+        let unsound = |c: char| c.is_control() || c.is_whitespace() || "\\\"<>^`".contains(c);
+        if text.chars().any(unsound) {
             return Err(INVALID);
         }
         let url = Url::parse(text).map_err(|_| INVALID)?;

@@ -19,6 +19,7 @@ impl From<sqlx::Error> for Error {
                 let state = database.code().unwrap_or_default();
                 let passing = [
                     "08",    // connection exceptions
+                    "25006", // only read: a standby, as after a failover
                     "28",    // refused at the door, as after a change of the password
                     "3D",    // no such database
                     "40",    // deadlock, serialization failure

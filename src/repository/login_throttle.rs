@@ -100,26 +100,28 @@ async fn find_wait(
     }))
 }
 
-/// Takes back the charge of an attempt whose password was never looked at.
+/// Takes back the charge of an attempt whose password was never looked at, and the wait that it
+/// caused: the one before it was over, or the attempt would not have been admitted.
 ///
 /// # Errors
 ///
 /// If the database fails.
-pub async fn refund(
-    connection: &mut PgConnection,
-    bucket: Bucket<'_>,
-    policy: LockoutPolicy,
-) -> Result<()> {
-    sqlx::query(
-        "update login_throttle set charged = charged - 1, \
-         blocked_until = case when charged - 1 < $3 then '-infinity' else blocked_until end \
-         where key = $1 and bucket = $2 and charged > 0",
+pub async fn refund(connection: &mut PgConnection, bucket: Bucket<'_>) -> Result<()> {
+    let kept = sqlx::query(
+        "update login_throttle set charged = charged - 1, blocked_until = '-infinity' \
+         where key = $1 and bucket = $2 and charged > 1",
     )
     .bind(bucket.key.as_slice())
     .bind(bucket.device)
-    .bind(i32::from(policy.max_attempts))
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    if kept.rows_affected() == 0 {
+        sqlx::query("delete from login_throttle where key = $1 and bucket = $2 and charged <= 1")
+            .bind(bucket.key.as_slice())
+            .bind(bucket.device)
+            .execute(connection)
+            .await?;
+    }
     Ok(())
 }
 

@@ -101,6 +101,46 @@ pub async fn claim_first(connection: &mut PgConnection, now: DateTime<Utc>) -> R
     Ok(claimed.rows_affected() == 1)
 }
 
+/// Whether the administrator whom a setting asks for was noted before.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn is_configured_admin(connection: &mut PgConnection, email: &Email) -> Result<bool> {
+    let known = sqlx::query_scalar(
+        "select exists (select 1 from configured_admins where digest = sha256(convert_to($1, 'UTF8')))",
+    )
+    .bind(email.normalized())
+    .fetch_one(connection)
+    .await?;
+    Ok(known)
+}
+
+/// Notes that the administrator whom a setting asks for is made; answers whether he wasn't noted before.
+///
+/// # Errors
+///
+/// If the database fails.
+///
+/// # Concurrency
+///
+/// Of transactions that try at once one gets it; the others wait until it commits or rolls back.
+pub async fn claim_configured_admin(
+    connection: &mut PgConnection,
+    email: &Email,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let claimed = sqlx::query(
+        "insert into configured_admins (digest, made_at) values (sha256(convert_to($1, 'UTF8')), $2) \
+         on conflict on constraint configured_admins_pkey do nothing",
+    )
+    .bind(email.normalized())
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(claimed.rows_affected() == 1)
+}
+
 /// Stores a new user, unless somebody has his nickname: answers whether it did.
 ///
 /// # Errors
@@ -292,16 +332,18 @@ pub async fn delete(connection: &mut PgConnection, id: UserId) -> Result<bool> {
     Ok(deleted.rows_affected() == 1)
 }
 
-/// A page of users, newest last.
+/// A page of users, newest last. What is skipped is read in the index only.
 ///
 /// # Errors
 ///
 /// If the database fails.
 pub async fn list(connection: &mut PgConnection, page: Page) -> Result<Vec<User>> {
     let rows: Vec<UserRow> = sqlx::query_as(concat!(
-        "select ",
+        "with page as materialized \
+         (select created_at, id from users order by created_at, id limit $1 offset $2) \
+         select ",
         columns!(),
-        " from users order by created_at, id limit $1 offset $2"
+        " from users join page using (created_at, id) order by created_at, id"
     ))
     .bind(i64::from(page.limit))
     .bind(i64::from(page.skip))

@@ -193,6 +193,8 @@ pub async fn listen(pool: PgPool, cache: Arc<SessionCache>, stop: CancellationTo
     while !stop.is_cancelled() {
         let heard = async {
             let mut listener = PgListener::connect_with(&pool).await?;
+            // It would reconnect before it tells us that it has missed something.
+            listener.eager_reconnect(false);
             listener.listen(sessions::CHANNEL).await?;
             cache.set_listening(true);
             if was_lost {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 
 use crate::{
     domain::{actor::Actor, id::RequestId, permission::Permission},
@@ -29,8 +30,8 @@ pub struct Client {
     pub address: Option<IpAddr>,
     /// His `User-Agent`, cut to 512 characters.
     pub user_agent: Option<String>,
-    /// What he presents as proof that the account's owner has logged in on this device before.
-    pub device_token: Option<String>,
+    /// What he presents as proof that owners of accounts have logged in on this device before.
+    pub device_tokens: Vec<SecretString>,
 }
 
 impl Ctx {

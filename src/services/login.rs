@@ -1,4 +1,4 @@
-//! Logging in; lockout's mails and links are in [`lockout`].
+//! Logging in; `lockout.rs` beside has the mails and links of lockout.
 //!
 //! Each attempt is charged before its password is looked at, see [`crate::domain::lockout`], by the
 //! name that was typed and whether or not there is such an account. A device on which the owner has
@@ -8,9 +8,10 @@ mod lockout;
 
 use std::{sync::Arc, time::Duration};
 
+use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use chrono::TimeDelta;
-use secrecy::SecretString;
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
     Ctx,
@@ -40,6 +41,8 @@ use crate::{
 
 pub use lockout::NOTIFY_LOCKOUT;
 
+/// How long a device counts as the owner's after his last login on it.
+pub const DEVICE_LIFETIME: TimeDelta = TimeDelta::days(365);
 /// Bytes of a device's id.
 const DEVICE_ID: usize = 16;
 
@@ -51,7 +54,16 @@ pub struct LoggedIn {
     /// What he presents from now on.
     pub access_token: AccessToken,
     /// What tells next time that he has logged in on this device before.
-    pub device_token: SecretString,
+    pub device_token: DeviceToken,
+}
+
+/// Tells that the owner of an account has logged in on this device before.
+#[derive(Debug, Clone)]
+pub struct DeviceToken {
+    /// Tells accounts apart, so that a device can keep a token for each: 12 hexadecimal digits.
+    pub account: String,
+    /// The token.
+    pub token: SecretString,
 }
 
 /// Keys, limits and lifetimes of logins.
@@ -65,6 +77,8 @@ pub struct Options {
     pub throttle_key: PurposeKey,
     /// Signs device tokens.
     pub device_key: PurposeKey,
+    /// Whether nobody may learn who has an account, not even by registering first.
+    pub hide_account_existence: bool,
 }
 
 /// Logs users in.
@@ -78,14 +92,14 @@ pub struct Login {
 }
 
 /// An attempt, and where it is counted.
-struct Attempt<'a> {
-    typed: &'a TypedPassword,
+struct Attempt {
+    typed: TypedPassword,
     identifier: String,
     key: [u8; 32],
     device: Option<[u8; DEVICE_ID]>,
 }
 
-impl Attempt<'_> {
+impl Attempt {
     fn bucket(&self) -> Bucket<'_> {
         Bucket {
             key: &self.key,
@@ -123,20 +137,30 @@ impl Login {
     ///
     /// # Concurrency
     ///
-    /// Of any number of attempts at once no more passwords are looked at than the lockout allows.
+    /// Of any number of attempts at once no more passwords are looked at than the lockout allows. An
+    /// attempt is brought to its end even when its client goes away: nobody locks an account without
+    /// its owner being told.
     pub async fn log_in(
-        &self,
+        self: &Arc<Self>,
         ctx: &Ctx,
         username: &str,
-        typed: &TypedPassword,
+        typed: TypedPassword,
     ) -> Result<LoggedIn> {
         self.limits.check(ctx, Limited::Login)?;
-        let attempt = self.attempt(ctx, username, typed);
+        let attempt = self.attempt(ctx, username, typed).await?;
+        let (login, ctx) = (Arc::clone(self), ctx.clone());
+        tokio::spawn(async move { login.try_password(&ctx, attempt).await })
+            .await
+            .context("an attempt to log in failed")?
+    }
+
+    async fn try_password(&self, ctx: &Ctx, attempt: Attempt) -> Result<LoggedIn> {
         let charge = {
             let mut connection = self.platform.pool.acquire().await?;
             let now = self.platform.clock.database_override();
             login_throttle::charge(&mut connection, attempt.bucket(), self.options.lockout, now)
-                .await?
+                .await
+                .map_err(unavailable)?
         };
         let reached_limit = match charge {
             Charge::Admitted { reached_limit } => reached_limit,
@@ -158,42 +182,60 @@ impl Login {
             // The password wasn't looked at, so nothing was tried.
             Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => {
                 let mut connection = self.platform.pool.acquire().await?;
-                login_throttle::refund(&mut connection, attempt.bucket(), self.options.lockout)
-                    .await?;
+                login_throttle::refund(&mut connection, attempt.bucket()).await?;
                 Err(error)
             }
             answer => answer,
         }
     }
 
-    fn attempt<'a>(&self, ctx: &Ctx, username: &str, typed: &'a TypedPassword) -> Attempt<'a> {
+    async fn attempt(&self, ctx: &Ctx, username: &str, typed: TypedPassword) -> Result<Attempt> {
         let identifier = normalize_identifier(username);
         let key = self.key(&identifier);
-        let device = ctx
-            .client
-            .device_token
-            .as_deref()
-            .and_then(|token| self.read_device_token(token, &key));
-        Attempt {
+        let credentials = self.find_credentials(&identifier).await?;
+        let device = credentials.and_then(|credentials| {
+            let owner = Owner::of(credentials.user_id, &credentials.password_hash);
+            let mut presented = ctx.client.device_tokens.iter();
+            presented
+                .find_map(|token| self.read_device_token(token.expose_secret(), &owner, ctx.now))
+        });
+        Ok(Attempt {
             typed,
             identifier,
             key,
             device,
-        }
+        })
     }
 
-    async fn check(&self, ctx: &Ctx, attempt: &Attempt<'_>) -> Result<LoggedIn> {
-        let credentials = {
-            let mut connection = self.platform.pool.acquire().await?;
-            users::find_credentials(&mut connection, &attempt.identifier).await?
-        };
+    async fn find_credentials(&self, identifier: &str) -> Result<Option<users::Credentials>> {
+        let mut connection = self.platform.pool.acquire().await?;
+        users::find_credentials(&mut connection, identifier).await
+    }
+
+    async fn check(&self, ctx: &Ctx, attempt: &Attempt) -> Result<LoggedIn> {
+        // Two logins at once may both renew an outdated hash: the second looks again.
+        for _ in 0..2 {
+            if let Some(logged_in) = self.check_once(ctx, attempt).await? {
+                return Ok(logged_in);
+            }
+        }
+        Err(Error::Unauthenticated(ErrorCode::InvalidCredentials))
+    }
+
+    /// Answers none when the account changed while its password was compared.
+    async fn check_once(&self, ctx: &Ctx, attempt: &Attempt) -> Result<Option<LoggedIn>> {
+        let credentials = self.find_credentials(&attempt.identifier).await?;
         let hash = credentials
             .as_ref()
             .map(|credentials| &credentials.password_hash);
-        let verdict = self.hasher.verify(attempt.typed, hash).await?;
+        let verdict = self.hasher.verify(&attempt.typed, hash).await?;
         let (Some(credentials), Verdict::Right { renewed }) = (credentials, verdict) else {
             return Err(Error::Unauthenticated(ErrorCode::InvalidCredentials));
         };
+        if self.options.hide_account_existence && !credentials.is_verified {
+            // Who registered with an address must not learn here whether it had an account.
+            return Err(Error::Unauthenticated(ErrorCode::InvalidCredentials));
+        }
         if !credentials.is_verified || credentials.is_locked {
             let mut connection = self.platform.pool.acquire().await?;
             login_throttle::clear(&mut connection, attempt.bucket()).await?;
@@ -213,11 +255,11 @@ impl Login {
     async fn open_session(
         &self,
         ctx: &Ctx,
-        attempt: &Attempt<'_>,
+        attempt: &Attempt,
         user_id: UserId,
         hash: &PasswordHash,
         renewed: Option<&PasswordHash>,
-    ) -> Result<LoggedIn> {
+    ) -> Result<Option<LoggedIn>> {
         let session = NewSession {
             id: SessionId(self.platform.random.uuid_v7(ctx.now)),
             user_id,
@@ -227,9 +269,10 @@ impl Login {
             expires_at: ctx.now + self.options.session_lifetime,
         };
         let mut transaction = self.platform.pool.begin().await?;
-        let role = users::record_login(&mut transaction, user_id, hash, renewed, ctx.now)
-            .await?
-            .ok_or(Error::Unauthenticated(ErrorCode::InvalidCredentials))?;
+        let recorded = users::record_login(&mut transaction, user_id, hash, renewed, ctx.now);
+        let Some(role) = recorded.await? else {
+            return Ok(None);
+        };
         sessions::insert(&mut transaction, &session).await?;
         login_throttle::clear(&mut transaction, attempt.bucket()).await?;
         transaction.commit().await?;
@@ -238,35 +281,78 @@ impl Login {
         let access_token =
             self.access_tokens
                 .issue(user_id, session.id, role, ctx.now, session.expires_at)?;
-        Ok(LoggedIn {
+        Ok(Some(LoggedIn {
             user_id,
             access_token,
-            device_token: self.device_token(attempt.device, &attempt.key),
-        })
+            device_token: self.device_token(
+                attempt.device,
+                &Owner::of(user_id, renewed.unwrap_or(hash)),
+                ctx.now,
+            ),
+        }))
     }
 
     fn key(&self, identifier: &str) -> [u8; 32] {
         self.options.throttle_key.tag(&[identifier.as_bytes()])
     }
 
-    /// Names a device to this account: an id and its signature. The device keeps its id from login
-    /// to login.
-    fn device_token(&self, device: Option<[u8; DEVICE_ID]>, key: &[u8; 32]) -> SecretString {
+    /// Names a device to its owner: an id, the time, and a signature. The device keeps its id from
+    /// login to login.
+    fn device_token(
+        &self,
+        device: Option<[u8; DEVICE_ID]>,
+        owner: &Owner,
+        now: DateTime<Utc>,
+    ) -> DeviceToken {
         let id = device.unwrap_or_else(|| self.platform.random.bytes());
-        let signature = self.options.device_key.tag(&[&id, key]);
-        BASE64_URL_SAFE_NO_PAD
-            .encode([id.as_slice(), &signature].concat())
-            .into()
+        let issued = now.timestamp().to_be_bytes();
+        let key = &self.options.device_key;
+        let signature = key.tag(&[&id, &issued, &owner.0]);
+        let account = key.tag(&[b"account", &owner.0[..16]]);
+        DeviceToken {
+            account: account[..6]
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+            token: BASE64_URL_SAFE_NO_PAD
+                .encode([id.as_slice(), &issued, &signature].concat())
+                .into(),
+        }
     }
 
-    /// The device that a token names, if we signed it for this account.
-    fn read_device_token(&self, token: &str, key: &[u8; 32]) -> Option<[u8; DEVICE_ID]> {
+    /// The device that a token names, if we signed it for this owner within its lifetime.
+    fn read_device_token(
+        &self,
+        token: &str,
+        owner: &Owner,
+        now: DateTime<Utc>,
+    ) -> Option<[u8; DEVICE_ID]> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (id, signature) = bytes.split_first_chunk()?;
-        self.options
+        let (id, rest) = bytes.split_first_chunk::<DEVICE_ID>()?;
+        let (issued, signature) = rest.split_first_chunk::<8>()?;
+        let age = now - DateTime::from_timestamp(i64::from_be_bytes(*issued), 0)?;
+        let is_ours = self
+            .options
             .device_key
-            .verify(&[id, key], signature)
-            .then_some(*id)
+            .verify(&[id, issued, &owner.0], signature);
+        (is_ours && age < DEVICE_LIFETIME).then_some(*id)
+    }
+}
+
+/// Whom a device token is for: an account, until its password changes.
+struct Owner(Vec<u8>);
+
+impl Owner {
+    fn of(user_id: UserId, hash: &PasswordHash) -> Self {
+        Self([user_id.0.as_bytes().as_slice(), hash.expose().as_bytes()].concat())
+    }
+}
+
+/// While attempts can't be counted nobody may log in, whatever the reason.
+fn unavailable(error: Error) -> Error {
+    match error {
+        Error::Internal(source) => Error::Unavailable(source),
+        error => error,
     }
 }
 

@@ -6,6 +6,7 @@
 use std::{
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,6 +14,7 @@ use governor::{
     DefaultKeyedRateLimiter, Quota, RateLimiter,
     clock::{Clock as _, DefaultClock},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::Ctx;
 use crate::{
@@ -20,6 +22,8 @@ use crate::{
     error::{Error, Result},
 };
 
+/// How often those are dropped that did nothing lately.
+const TIDY_EVERY: Duration = Duration::from_secs(10);
 /// Addresses to remember before those that did nothing lately are dropped.
 const MANY: usize = 10_000;
 
@@ -54,6 +58,20 @@ impl RateLimits {
         }))
     }
 
+    /// Forgets clients that did nothing lately.
+    fn tidy(&self) {
+        for limiter in self
+            .0
+            .iter()
+            .flat_map(|limiters| [&limiters.login, &limiters.register, &limiters.resend])
+        {
+            if limiter.len() > MANY {
+                limiter.retain_recent();
+                limiter.shrink_to_fit();
+            }
+        }
+    }
+
     /// Counts what a client does.
     ///
     /// # Errors
@@ -68,9 +86,6 @@ impl RateLimits {
             Limited::Register => &limiters.register,
             Limited::Resend => &limiters.resend,
         };
-        if limiter.len() > MANY {
-            limiter.retain_recent();
-        }
         limiter.check_key(&network(address)).map_err(|until| {
             metrics::counter!("rate_limited_total", "what" => format!("{what:?}").to_lowercase())
                 .increment(1);
@@ -78,6 +93,14 @@ impl RateLimits {
                 retry_after: until.wait_time_from(DefaultClock::default().now()),
             }
         })
+    }
+}
+
+/// Forgets clients that did nothing lately, now and then, until `stop`.
+pub async fn keep_small(limits: Arc<RateLimits>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(TIDY_EVERY);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        limits.tidy();
     }
 }
 

@@ -206,7 +206,8 @@ impl Registration {
         Ok(user)
     }
 
-    /// Like [`Self::create_admin`], unless the address has an account already.
+    /// Makes the administrator whom a setting asks for, once: not if the address has an account, and
+    /// not again when he was deleted. Answers whom it made.
     ///
     /// # Errors
     ///
@@ -215,18 +216,32 @@ impl Registration {
     /// # Concurrency
     ///
     /// Of several instances that start at once one makes the account.
-    pub async fn ensure_admin(&self, ctx: &Ctx, account: NewAccount) -> Result<()> {
-        let email = account.email.normalized();
+    pub async fn ensure_admin(&self, ctx: &Ctx, account: NewAccount) -> Result<Option<User>> {
         let mut connection = self.platform.pool.acquire().await?;
-        let existing = users::find_by_email(&mut connection, &email).await?;
+        let is_known = users::is_configured_admin(&mut connection, &account.email).await?;
         drop(connection);
-        if existing.is_some() {
-            return Ok(());
+        if is_known {
+            return Ok(None);
         }
-        match self.create_admin(ctx, account).await {
-            Ok(_) | Err(Error::Conflict(ErrorCode::EmailAlreadyExists)) => Ok(()),
-            Err(error) => Err(error),
+        let hash = self.hasher.hash(&account.password).await?;
+        let mut transaction = self.platform.pool.begin().await?;
+        if !users::claim_configured_admin(&mut transaction, &account.email, ctx.now).await? {
+            return Ok(None);
         }
+        let email = account.email.normalized();
+        if users::find_by_email(&mut transaction, &email)
+            .await?
+            .is_some()
+        {
+            transaction.commit().await?;
+            return Ok(None);
+        }
+        self.claim_first(&mut transaction, ctx).await?;
+        let mut user = self.user(ctx, account, Role::Admin);
+        user.0.email_verified_at = Some(ctx.now);
+        let user = self.insert(&mut transaction, user, &hash).await?;
+        transaction.commit().await?;
+        Ok(Some(user))
     }
 
     async fn insert_unverified(

@@ -92,7 +92,8 @@ impl Users {
             .ok_or(Error::NotFound(ErrorCode::UserNotFound))
     }
 
-    /// Changes a user. A new address must be verified again, and a new role ends his sessions.
+    /// Changes a user. A new address must be verified again, but for the last administrator's, who
+    /// could lock everybody out by a slip; a new role ends his sessions.
     ///
     /// # Errors
     ///
@@ -125,7 +126,8 @@ impl Users {
         if let Some(email) = patch.email {
             user.email = email;
         }
-        if new_address {
+        // The last administrator must still be able to log in, should the address be mistyped.
+        if new_address && !is_last_admin(&mut transaction, &before).await? {
             user.email_verified_at = None;
         }
         if user == before {
@@ -271,14 +273,16 @@ async fn subject(
     permission: Permission,
 ) -> Result<Subject> {
     let not_found = || Error::NotFound(ErrorCode::UserNotFound);
-    let Actor::User { id: actor, .. } = ctx.actor else {
-        let user = users::find_for_update(connection, id)
-            .await?
-            .ok_or_else(not_found)?;
-        return Ok(Subject {
-            user,
-            actor_role: Role::Admin,
-        });
+    let actor = match ctx.actor {
+        Actor::User { id: actor, .. } => actor,
+        Actor::Nobody => return Err(Error::Unauthenticated(ErrorCode::NotAuthenticated)),
+        Actor::System | Actor::Operator => {
+            let user = users::find_for_update(connection, id).await?;
+            return Ok(Subject {
+                user: user.ok_or_else(not_found)?,
+                actor_role: Role::Admin,
+            });
+        }
     };
     let (user, actor_role) = if actor < id {
         let role = users::find_role_for_share(connection, actor).await?;
@@ -298,8 +302,12 @@ async fn subject(
 
 /// Makes sure that, without this user's power, an administrator who can log in is left.
 async fn keep_an_admin(connection: &mut PgConnection, user: &User) -> Result<()> {
-    if user.role == Role::Admin && !users::has_other_admin(connection, user.id).await? {
+    if is_last_admin(connection, user).await? {
         return Err(Error::Forbidden(ErrorCode::LastAdministrator));
     }
     Ok(())
+}
+
+async fn is_last_admin(connection: &mut PgConnection, user: &User) -> Result<bool> {
+    Ok(user.role == Role::Admin && !users::has_other_admin(connection, user.id).await?)
 }

@@ -22,6 +22,7 @@ use crate::{
     infra::keys::PurposeKey,
     repository::{
         jobs::{JobKind, NewJob},
+        notices::{self, Notice},
         one_time_tokens, users,
     },
 };
@@ -32,7 +33,7 @@ pub const RESEND_VERIFICATION: JobKind = JobKind {
     max_attempts: 10,
 };
 
-/// How long an account must wait for the next verification mail.
+/// How long an account must wait for the next verification mail; the wait doubles each time.
 const RESEND_WAIT: TimeDelta = TimeDelta::minutes(1);
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -118,7 +119,7 @@ impl Verification {
     }
 
     /// Does the job [`RESEND_VERIFICATION`]: issues a new token and enqueues its mail, unless the
-    /// last one is younger than a minute.
+    /// last one is younger than a minute, or more have gone out lately than an owner would ask for.
     ///
     /// # Errors
     ///
@@ -139,6 +140,10 @@ impl Verification {
         let purpose = Purpose::EmailVerification;
         let issued = one_time_tokens::find_issued_at(&mut transaction, user.id, purpose).await?;
         if user.email_verified_at.is_some() || issued.is_some_and(|at| now - at < RESEND_WAIT) {
+            return Ok(());
+        }
+        let notice = Notice::VerificationResent;
+        if !notices::claim(&mut transaction, user.id, notice, now, RESEND_WAIT).await? {
             return Ok(());
         }
         let token = OneTimeToken::new(self.platform.random.bytes());

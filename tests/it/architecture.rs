@@ -300,7 +300,7 @@ fn tests_wait_for_conditions_and_not_for_a_time() {
         let text = without_comments(&fs::read_to_string(&path).unwrap());
         for (number, line) in text.lines().enumerate() {
             // In two parts, so that this file has none.
-            if line.contains(concat!("sle", "ep(")) {
+            if has_word(line, concat!("sle", "ep(")) {
                 broken.push(format!(
                     "{shown}:{}: wait for a condition: support::eventually",
                     number + 1

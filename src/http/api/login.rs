@@ -94,7 +94,11 @@ async fn answer(
 ) -> Answer<(HeaderMap, axum::Json<TokenBody>)> {
     let Form(form) = Form::<LoginForm>::from_request(request, state).await?;
     let mut errors = FieldErrors::default();
-    if form.grant_type.is_some_and(|grant| grant != "password") {
+    // Some clients send every field of the specification, and those that they don't use empty.
+    if form
+        .grant_type
+        .is_some_and(|grant| !grant.is_empty() && grant != "password")
+    {
         errors.add(
             "grant_type",
             Rule::new("unsupported_grant_type", "must be password"),
@@ -106,7 +110,7 @@ async fn answer(
     let logged_in = state
         .services
         .login
-        .log_in(ctx, &username, &TypedPassword::new(password))
+        .log_in(ctx, &username, TypedPassword::new(password))
         .await?;
     let mut headers = device_cookie(state, &logged_in.device_token);
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));

@@ -12,13 +12,16 @@ use crate::{
     domain::{actor::Actor, id::RequestId},
     error::{Error, ErrorCode},
     http::{error::Problem, state::AppState},
-    services::{Client, Ctx},
+    services::{
+        Client, Ctx,
+        login::{DEVICE_LIFETIME, DeviceToken},
+    },
 };
 
 /// The header by which clients without cookies keep a device token.
 pub const DEVICE_TOKEN_HEADER: HeaderName = HeaderName::from_static("x-device-token");
-/// How long a browser keeps a device token, in seconds: a year.
-const DEVICE_COOKIE_AGE: u32 = 365 * 24 * 60 * 60;
+/// Most device tokens that are looked at: more accounts than people have on one device.
+const MAX_DEVICE_TOKENS: usize = 20;
 /// Most characters of a user agent that are kept.
 const MAX_USER_AGENT: usize = 512;
 
@@ -83,7 +86,7 @@ fn context(parts: &Parts, state: &AppState, actor: Actor) -> Ctx {
         client: Client {
             address: peer.map(|peer| client_address(peer, &parts.headers, state)),
             user_agent: user_agent.map(|agent| agent.chars().take(MAX_USER_AGENT).collect()),
-            device_token: device_token(&parts.headers, state),
+            device_tokens: device_tokens(&parts.headers, state),
         },
         now,
     }
@@ -109,7 +112,7 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, state: &AppState) -> IpAddr
         .flat_map(|value| value.split(','))
         .collect();
     for name in named.iter().rev() {
-        let Ok(address) = name.trim().parse::<IpAddr>() else {
+        let Some(address) = forwarded_address(name.trim()) else {
             break;
         };
         client = address.to_canonical();
@@ -120,37 +123,59 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, state: &AppState) -> IpAddr
     client
 }
 
-/// The name of the cookie of a device token. The prefix makes browsers refuse one that isn't ours.
-fn device_cookie_name(state: &AppState) -> &'static str {
+/// An address as proxies write it: alone, with a port, or in brackets.
+fn forwarded_address(text: &str) -> Option<IpAddr> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let alone = bare.unwrap_or(text).parse().ok();
+    alone.or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))
+}
+
+/// What the names of cookies of device tokens begin with; the account follows, so that a browser keeps one
+/// for each. The prefix `__Host-` makes browsers refuse one that isn't ours.
+fn device_cookie_prefix(state: &AppState) -> &'static str {
     if state.is_https() {
-        "__Host-um_device"
+        "__Host-um_device_"
     } else {
-        "um_device"
+        "um_device_"
     }
 }
 
-fn device_token(headers: &HeaderMap, state: &AppState) -> Option<String> {
-    if let Some(token) = headers.get(DEVICE_TOKEN_HEADER) {
-        return token.to_str().ok().map(str::to_owned);
-    }
-    let name = device_cookie_name(state);
-    headers
+fn device_tokens(headers: &HeaderMap, state: &AppState) -> Vec<SecretString> {
+    let in_header = headers
+        .get(DEVICE_TOKEN_HEADER)
+        .and_then(|token| token.to_str().ok());
+    let in_cookies = headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
-        .filter_map(|cookie| cookie.trim().split_once('='))
-        .find_map(|(key, value)| (key == name).then(|| value.to_owned()))
+        .filter_map(|cookie| {
+            cookie
+                .trim()
+                .strip_prefix(device_cookie_prefix(state))?
+                .split_once('=')
+        })
+        .map(|(_account, token)| token);
+    in_header
+        .into_iter()
+        .chain(in_cookies)
+        .take(MAX_DEVICE_TOKENS)
+        .map(SecretString::from)
+        .collect()
 }
 
 /// The headers that give a client its device token: a cookie for browsers, a header for others.
 #[must_use]
-pub fn device_cookie(state: &AppState, token: &SecretString) -> HeaderMap {
+pub fn device_cookie(state: &AppState, device: &DeviceToken) -> HeaderMap {
     let secure = if state.is_https() { "; Secure" } else { "" };
-    let token = token.expose_secret();
+    let token = device.token.expose_secret();
     let cookie = format!(
-        "{}={token}; Path=/; Max-Age={DEVICE_COOKIE_AGE}; HttpOnly; SameSite=Lax{secure}",
-        device_cookie_name(state)
+        "{}{}={token}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
+        device_cookie_prefix(state),
+        device.account,
+        DEVICE_LIFETIME.num_seconds(),
     );
     let mut headers = HeaderMap::new();
     for (name, value) in [(header::SET_COOKIE, &*cookie), (DEVICE_TOKEN_HEADER, token)] {

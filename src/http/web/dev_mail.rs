@@ -40,6 +40,7 @@ pub(super) fn router() -> Router<AppState> {
         .route("/dev/mail/{id}", get(read))
         .route("/dev/mail/{id}/", get(read))
         .route("/dev/mail/{id}/html", get(read_html))
+        .route("/dev/mail/{id}/html/", get(read_html))
 }
 
 #[derive(Template)]

@@ -1,7 +1,9 @@
 //! Mail that is kept as files: for development, and for `SEND_REAL_MAIL=false`.
 
 use std::{
-    fmt, fs, io,
+    fmt, fs,
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -145,9 +147,20 @@ fn file_name(message_id: &MessageId) -> String {
 
 fn write(unfinished: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
+        // The links in mails are secrets: nobody else on this machine may read them.
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
     }
-    let written = fs::write(unfinished, bytes).and_then(|()| fs::rename(unfinished, path));
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(unfinished)
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| fs::rename(unfinished, path));
     if written.is_err() {
         // It is hidden and harmless; what counts is the first error.
         let _ = fs::remove_file(unfinished);

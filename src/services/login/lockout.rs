@@ -2,11 +2,10 @@
 
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
-use super::{Attempt, Login};
+use super::{Attempt, DeviceToken, Login, Owner};
 use crate::{
     domain::{
         email::Email,
@@ -38,14 +37,18 @@ struct Lockout {
 }
 
 impl Login {
-    pub(super) async fn locked_out(&self, ctx: &Ctx, attempt: Attempt<'_>) -> Result<()> {
+    pub(super) async fn locked_out(&self, ctx: &Ctx, attempt: Attempt) -> Result<()> {
         metrics::counter!("lockouts_total").increment(1);
         tracing::warn!(request_id = %ctx.request_id, "too many failed logins: an account name is locked for a while");
         if attempt.device.is_some() {
             // The owner's own device: he knows.
             return Ok(());
         }
-        // The same for names without an account: a job looks.
+        // What is no address is no account's name, and may be a password in the wrong field.
+        if Email::parse(&attempt.identifier).is_err() {
+            return Ok(());
+        }
+        // The same for addresses without an account: a job looks.
         let payload = serde_json::to_value(Lockout {
             identifier: attempt.identifier,
         })
@@ -120,9 +123,12 @@ impl Login {
         ctx: &Ctx,
         user_id: UserId,
         token: &OneTimeToken,
-    ) -> Result<SecretString> {
+    ) -> Result<DeviceToken> {
         let refused = || Error::InvalidToken(ErrorCode::InvalidUnlockToken);
         let mut transaction = self.platform.pool.begin().await?;
+        let user = users::find_for_update(&mut transaction, user_id)
+            .await?
+            .ok_or_else(refused)?;
         let good = one_time_tokens::consume(
             &mut transaction,
             user_id,
@@ -134,14 +140,16 @@ impl Login {
         if !good {
             return Err(refused());
         }
-        let user = users::find(&mut transaction, user_id)
-            .await?
-            .ok_or_else(refused)?;
-        let key = self.key(&user.email.normalized());
+        let email = user.email.normalized();
+        let credentials = users::find_credentials(&mut transaction, &email).await?;
+        let hash = credentials.ok_or_else(refused)?.password_hash;
+        let key = self.key(&email);
         login_throttle::clear_all(&mut transaction, &key, None).await?;
+        // Should it be locked again at once, the owner gets another link.
+        notices::forget(&mut transaction, user_id, Notice::AccountLocked).await?;
         transaction.commit().await?;
         tracing::info!(%user_id, "lockout ended by the owner");
-        Ok(self.device_token(None, &key))
+        Ok(self.device_token(None, &Owner::of(user_id, &hash), ctx.now))
     }
 
     /// Ends the lockout of an account in the caller's transaction; answers whether there was one.

@@ -108,12 +108,9 @@ async fn the_limit_is_the_one_of_the_settings() {
 async fn a_device_of_the_owner_gets_in_while_everybody_else_waits() {
     let app = start().await;
     app.user(Role::Authenticated, "eve@example.com").await;
-    let device = app
-        .log_in(ADA)
-        .await
-        .expect(200)
-        .header("x-device-token")
-        .to_owned();
+    let logged_in = app.log_in(ADA).await.expect(200);
+    let device = logged_in.header("x-device-token").to_owned();
+    let cookie = logged_in.header("set-cookie").split(';').next().unwrap();
     let of_eve = app.log_in("eve@example.com").await.expect(200);
     let of_eve = of_eve.header("x-device-token").to_owned();
     app.lock_out(ADA).await;
@@ -131,7 +128,8 @@ async fn a_device_of_the_owner_gets_in_while_everybody_else_waits() {
     let answer = log_in_on(&app, ADA, &device).await.expect(200);
     // The device keeps its name.
     assert_eq!(answer.header("x-device-token"), device);
-    let cookie = format!("theme=dark; __Host-um_device={device}; other=1");
+    // A browser that several people use has a cookie for each.
+    let cookie = format!("theme=dark; __Host-um_device_0123456789ab={of_eve}; {cookie}; other=1");
     app.post("/login/")
         .form(&[("username", "ADA@example.com"), ("password", PASSWORD)])
         .header("cookie", &cookie)
@@ -225,7 +223,7 @@ async fn the_link_of_the_notice_unlocks_and_makes_the_device_the_owners() {
         done.body
     );
     let device = done.header("x-device-token").to_owned();
-    assert!(done.header("set-cookie").starts_with("__Host-um_device="));
+    assert!(done.header("set-cookie").starts_with("__Host-um_device_"));
     app.log_in(ADA).await.expect(200);
     let again = confirm().send().await.expect(400);
     assert!(

@@ -54,26 +54,33 @@ async fn a_login_answers_as_oauth_says() {
     assert_ne!(claims["jti"], part(&user.token, 1)["jti"]);
 }
 
+/// The cookie has the token of the header, and its name the account.
+#[track_caller]
+fn assert_cookie(answer: &TestResponse, prefix: &str, attributes: &str) {
+    let cookie = answer.header("set-cookie");
+    let (name, rest) = cookie.split_once('=').unwrap();
+    let account = name
+        .strip_prefix(prefix)
+        .unwrap_or_else(|| panic!("{cookie}"));
+    assert!(
+        account.len() == 12 && account.bytes().all(|b| b.is_ascii_hexdigit()),
+        "{cookie}"
+    );
+    let token = answer.header("x-device-token");
+    assert_eq!(rest, format!("{token}; {attributes}"));
+}
+
 #[tokio::test]
 async fn a_browser_keeps_the_device_token_where_no_script_reads_it() {
     let app = TestApp::start().await;
     app.user(Role::Authenticated, "ada@example.com").await;
     let answer = app.log_in("ada@example.com").await.expect(200);
-    let token = answer.header("x-device-token");
-    assert_eq!(
-        answer.header("set-cookie"),
-        format!(
-            "__Host-um_device={token}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax; Secure"
-        )
-    );
+    let rest = "Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax";
+    assert_cookie(&answer, "__Host-um_device_", &format!("{rest}; Secure"));
     // Over http, in development, browsers would refuse the prefix.
     let plain = app.second_instance(&[("SERVER_BASE_URL", "http://localhost:8000")]);
     let answer = plain.log_in("ada@example.com").await.expect(200);
-    let token = answer.header("x-device-token");
-    assert_eq!(
-        answer.header("set-cookie"),
-        format!("um_device={token}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax")
-    );
+    assert_cookie(&answer, "um_device_", rest);
 }
 
 /// All that a client sees of a refusal, but the request's id.
@@ -139,6 +146,17 @@ async fn the_state_of_an_account_is_told_to_whoever_has_its_password() {
             .await
             .expect_problem(401, "email_not_verified");
     }
+}
+
+#[tokio::test]
+async fn where_accounts_are_hidden_an_unverified_one_is_as_good_as_none() {
+    let app = TestApp::start_with(&[("HIDE_ACCOUNT_EXISTENCE", "true")]).await;
+    app.register("ada@example.com").await.expect(202);
+    app.deliver_mail().await;
+    let unverified = app.log_in("ada@example.com").await;
+    let unknown = app.log_in("nobody@example.com").await;
+    assert_eq!(seen(&unverified), seen(&unknown));
+    unknown.expect_problem(401, "invalid_credentials");
 }
 
 #[tokio::test]

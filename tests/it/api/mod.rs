@@ -1,5 +1,6 @@
 //! The API, one file a noun, called through the real router.
 
+mod attacks;
 mod bad_input;
 mod cors;
 mod docs;

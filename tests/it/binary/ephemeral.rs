@@ -91,15 +91,17 @@ async fn an_ephemeral_server_leaves_nothing_when_it_is_killed() {
 
 #[tokio::test]
 async fn an_ephemeral_server_that_cannot_start_leaves_nothing() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = listener.local_addr().unwrap().to_string();
     for (name, value, complaint) in [
         (
             "MAX_LOGIN_ATTEMPTS",
             "0",
             "MAX_LOGIN_ATTEMPTS: must be from 1 to 100",
         ),
-        ("BIND_ADDRESS", &*taken, "can't listen on"),
+        (
+            "EMAIL_TEMPLATES_DIR",
+            "/nowhere/to/be/found",
+            "the e-mail templates cannot be used",
+        ),
     ] {
         let program = Program::without_settings().set(name, value);
         let process = program.spawn(&["serve", "--ephemeral"]);

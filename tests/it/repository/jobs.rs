@@ -10,6 +10,7 @@ use user_management::repository::jobs::{
     heartbeat, release, retry, schedule_key,
 };
 
+mod announcing;
 mod operators;
 mod serial;
 

@@ -1,3 +1,77 @@
 //! The repository's functions, on PostgreSQL.
 
+mod coverage;
+mod errors;
 mod jobs;
+mod login_throttle;
+mod notices;
+mod one_time_tokens;
+mod schema;
+mod sessions;
+mod user_counts;
+mod users;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
+use user_management::{
+    domain::{
+        email::Email,
+        id::UserId,
+        nickname::Nickname,
+        password::PasswordHash,
+        profile::{Bio, PersonName, Profile, WebUrl},
+        role::Role,
+        user::User,
+    },
+    repository::users as repository,
+};
+use uuid::Uuid;
+
+fn noon() -> DateTime<Utc> {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+fn after(delta: TimeDelta) -> DateTime<Utc> {
+    noon() + delta
+}
+
+/// A verified user; users of higher numbers registered later.
+fn user(number: u32) -> User {
+    let at = after(TimeDelta::seconds(number.into()));
+    User {
+        id: UserId(Uuid::from_u128(number.into())),
+        nickname: Nickname::parse(&format!("user_{number}")).unwrap(),
+        email: Email::parse(&format!("User{number}@example.com")).unwrap(),
+        email_verified_at: Some(at),
+        profile: Profile {
+            first_name: Some(PersonName::parse("Ada").unwrap()),
+            last_name: None,
+            bio: Some(Bio::parse("Line one\nline two").unwrap()),
+            profile_picture_url: Some(WebUrl::parse("https://example.com/a.png").unwrap()),
+            linkedin_profile_url: None,
+            github_profile_url: Some(WebUrl::parse("https://github.com/ada").unwrap()),
+        },
+        role: Role::Authenticated,
+        is_professional: false,
+        professional_status_updated_at: None,
+        locked_at: None,
+        last_login_at: None,
+        created_at: at,
+        updated_at: at,
+    }
+}
+
+fn hash(number: u32) -> PasswordHash {
+    PasswordHash::new(format!("$hash${number}"))
+}
+
+/// Stores the user of this number.
+async fn put(conn: &mut PgConnection, number: u32) -> User {
+    let user = user(number);
+    assert!(
+        repository::insert(conn, &user, &hash(number))
+            .await
+            .unwrap()
+    );
+    user
+}

@@ -28,7 +28,7 @@ async fn a_form_that_lacks_something_or_has_it_twice_is_invalid() {
             &["body.grant_type unsupported_grant_type"],
         ),
         (
-            "grant_type=&username=a&password=s3cret",
+            "grant_type=Password&username=a&password=s3cret",
             &["body.grant_type unsupported_grant_type"],
         ),
     ] {

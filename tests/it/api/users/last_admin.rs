@@ -64,6 +64,29 @@ async fn an_administrator_who_cannot_log_in_is_no_other_one() {
 }
 
 #[tokio::test]
+async fn a_new_address_does_not_keep_the_last_administrator_out() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let changed = app
+        .change(&admin, admin.id, &json!({"email": "mistyped@example.com"}))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(changed["email_verified"], true);
+    app.log_in("mistyped@example.com").await.expect(200);
+    app.deliver_mail().await;
+    // Where there is another one, it is as with everybody.
+    app.user(Role::Admin, "other@example.com").await;
+    let changed = app
+        .change(&admin, admin.id, &json!({"email": "new@example.com"}))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(changed["email_verified"], false);
+    app.deliver_mail().await;
+}
+
+#[tokio::test]
 async fn of_two_administrators_either_may_go() {
     let app = TestApp::start().await;
     let admin = app.admin().await;

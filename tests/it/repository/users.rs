@@ -1,0 +1,338 @@
+//! The table of users.
+
+use chrono::TimeDelta;
+use sqlx::{Connection as _, PgConnection};
+use user_management::{
+    domain::{email::Email, nickname::Nickname, page::Page, profile::Profile, role::Role},
+    error::{Error, ErrorCode},
+    repository::users,
+};
+
+use super::{after, hash, noon, put, user};
+use crate::support::{database::TestDatabase, eventually::wait_until};
+
+#[tokio::test]
+async fn a_user_is_found_as_he_was_stored() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let stored = put(&mut conn, 1).await;
+    let id = stored.id;
+    assert_eq!(
+        users::find(&mut conn, id).await.unwrap(),
+        Some(stored.clone())
+    );
+    assert_eq!(
+        users::find_for_update(&mut conn, id).await.unwrap(),
+        Some(stored.clone())
+    );
+    let normalized = stored.email.normalized();
+    assert_eq!(normalized, "user1@example.com");
+    assert_eq!(
+        users::find_by_email(&mut conn, &normalized).await.unwrap(),
+        Some(stored)
+    );
+    assert_eq!(
+        users::find_by_email(&mut conn, "User1@example.com")
+            .await
+            .unwrap(),
+        None
+    );
+    assert_eq!(users::find(&mut conn, user(2).id).await.unwrap(), None);
+    assert_eq!(
+        users::find_for_update(&mut conn, user(2).id).await.unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
+async fn a_taken_nickname_leaves_the_transaction_usable_and_a_taken_address_does_not() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    put(&mut conn, 1).await;
+    let mut transaction = conn.begin().await.unwrap();
+    let mut second = user(2);
+    second.nickname = Nickname::parse("USER_1").unwrap();
+    assert!(
+        !users::insert(&mut transaction, &second, &hash(2))
+            .await
+            .unwrap()
+    );
+    second.nickname = Nickname::parse("user_2").unwrap();
+    assert!(
+        users::insert(&mut transaction, &second, &hash(2))
+            .await
+            .unwrap()
+    );
+    let mut third = user(3);
+    third.email = Email::parse("USER1@example.com").unwrap();
+    let refused = users::insert(&mut transaction, &third, &hash(3))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, Error::Conflict(ErrorCode::EmailAlreadyExists)),
+        "{refused:?}"
+    );
+    drop(transaction);
+    assert_eq!(users::find(&mut conn, second.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_update_stores_all_but_what_is_not_for_it() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let before = put(&mut conn, 1).await;
+    put(&mut conn, 2).await;
+    let mut changed = before.clone();
+    changed.nickname = Nickname::parse("another").unwrap();
+    changed.email = Email::parse("another@example.com").unwrap();
+    changed.email_verified_at = None;
+    changed.profile = Profile::default();
+    changed.role = Role::Manager;
+    changed.locked_at = Some(after(TimeDelta::hours(1)));
+    changed.updated_at = after(TimeDelta::hours(2));
+    assert!(users::update(&mut conn, &changed).await.unwrap());
+    assert_eq!(
+        users::find(&mut conn, before.id).await.unwrap(),
+        Some(changed.clone())
+    );
+
+    // A login between the reading and the writing is not undone.
+    let at = after(TimeDelta::hours(3));
+    changed.locked_at = None;
+    changed.email_verified_at = Some(noon());
+    users::update(&mut conn, &changed).await.unwrap();
+    users::record_login(&mut conn, before.id, &hash(1), None, at)
+        .await
+        .unwrap()
+        .unwrap();
+    users::update(&mut conn, &changed).await.unwrap();
+    let found = users::find(&mut conn, before.id).await.unwrap().unwrap();
+    assert_eq!(found.last_login_at, Some(at));
+
+    for (nickname, email, code) in [
+        (
+            "User_2",
+            "free@example.com",
+            ErrorCode::NicknameAlreadyExists,
+        ),
+        ("free", "USER2@example.com", ErrorCode::EmailAlreadyExists),
+    ] {
+        changed.nickname = Nickname::parse(nickname).unwrap();
+        changed.email = Email::parse(email).unwrap();
+        let refused = users::update(&mut conn, &changed).await.unwrap_err();
+        assert!(
+            matches!(refused, Error::Conflict(found) if found == code),
+            "{refused:?}"
+        );
+    }
+    assert!(!users::update(&mut conn, &user(3)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_login_counts_only_for_the_account_as_it_was_read() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let stored = put(&mut conn, 1).await;
+    let found = users::find_credentials(&mut conn, "user1@example.com")
+        .await
+        .unwrap();
+    let found = found.unwrap();
+    assert_eq!(found.user_id, stored.id);
+    assert_eq!(found.password_hash.expose(), "$hash$1");
+    assert_eq!((found.is_verified, found.is_locked), (true, false));
+    assert!(
+        users::find_credentials(&mut conn, "nobody@example.com")
+            .await
+            .unwrap()
+            .is_none()
+    );
+
+    let at = after(TimeDelta::hours(1));
+    let renewed = hash(5);
+    let record = async |conn: &mut PgConnection, known, renewed| {
+        users::record_login(conn, stored.id, &hash(known), renewed, at)
+            .await
+            .unwrap()
+    };
+    assert_eq!(
+        record(&mut conn, 2, None).await,
+        None,
+        "another password meanwhile"
+    );
+    assert_eq!(
+        record(&mut conn, 1, Some(&renewed)).await,
+        Some(Role::Authenticated)
+    );
+    let user_now = users::find(&mut conn, stored.id).await.unwrap().unwrap();
+    assert_eq!(user_now.last_login_at, Some(at));
+    assert_eq!(user_now.updated_at, stored.updated_at);
+    assert_eq!(
+        record(&mut conn, 1, None).await,
+        None,
+        "the renewed hash counts"
+    );
+    assert_eq!(record(&mut conn, 5, None).await, Some(Role::Authenticated));
+
+    let mut locked = user_now.clone();
+    locked.locked_at = Some(at);
+    users::update(&mut conn, &locked).await.unwrap();
+    assert_eq!(record(&mut conn, 5, None).await, None, "locked meanwhile");
+    let mut unverified = user_now;
+    unverified.email_verified_at = None;
+    users::update(&mut conn, &unverified).await.unwrap();
+    assert_eq!(
+        record(&mut conn, 5, None).await,
+        None,
+        "another address meanwhile"
+    );
+    let found = users::find_credentials(&mut conn, "user1@example.com")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((found.is_verified, found.is_locked), (false, false));
+}
+
+#[tokio::test]
+async fn verification_raises_anonymous_and_keeps_the_first_time() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    for (number, role, raised) in [
+        (1, Role::Anonymous, Role::Authenticated),
+        (2, Role::Authenticated, Role::Authenticated),
+        (3, Role::Manager, Role::Manager),
+        (4, Role::Admin, Role::Admin),
+    ] {
+        let mut new = user(number);
+        new.role = role;
+        new.email_verified_at = None;
+        users::insert(&mut conn, &new, &hash(number)).await.unwrap();
+        for hours in [1, 2] {
+            let at = after(TimeDelta::hours(hours));
+            assert!(users::verify_email(&mut conn, new.id, at).await.unwrap());
+        }
+        let found = users::find(&mut conn, new.id).await.unwrap().unwrap();
+        assert_eq!(found.role, raised);
+        assert_eq!(found.email_verified_at, Some(after(TimeDelta::hours(1))));
+    }
+    assert!(
+        !users::verify_email(&mut conn, user(9).id, noon())
+            .await
+            .unwrap()
+    );
+}
+
+#[tokio::test]
+async fn a_list_is_in_order_of_registration_and_then_of_ids() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    for number in [3, 1, 2] {
+        put(&mut conn, number).await;
+    }
+    // At the same time as the first, with a higher id.
+    let mut twin = user(9);
+    twin.created_at = user(1).created_at;
+    users::insert(&mut conn, &twin, &hash(9)).await.unwrap();
+    let page = async |conn: &mut PgConnection, skip, limit| {
+        let users = users::list(conn, Page { skip, limit }).await.unwrap();
+        users
+            .iter()
+            .map(|user| user.id.0.as_u128())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(page(&mut conn, 0, 100).await, [1, 9, 2, 3]);
+    assert_eq!(page(&mut conn, 1, 2).await, [9, 2]);
+    assert_eq!(page(&mut conn, 4, 2).await, [0; 0]);
+    assert!(users::delete(&mut conn, twin.id).await.unwrap());
+    assert!(!users::delete(&mut conn, twin.id).await.unwrap());
+    assert_eq!(page(&mut conn, 0, 2).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn the_first_place_is_taken_once_and_given_back_by_a_rollback() {
+    let db = TestDatabase::create().await;
+    let mut one = db.pool.acquire().await.unwrap();
+    let mut other = db.pool.acquire().await.unwrap();
+    let mut transaction = one.begin().await.unwrap();
+    assert!(users::claim_first(&mut transaction, noon()).await.unwrap());
+    transaction.rollback().await.unwrap();
+    assert!(users::claim_first(&mut other, noon()).await.unwrap());
+    assert!(!users::claim_first(&mut one, noon()).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_administrator_of_the_settings_is_noted_once() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let email = Email::parse("Boss@example.com").unwrap();
+    let same = Email::parse("boss@EXAMPLE.com").unwrap();
+    let other = Email::parse("other@example.com").unwrap();
+    for (expected, email) in [(true, &email), (false, &same), (true, &other)] {
+        let known = users::is_configured_admin(&mut conn, email).await.unwrap();
+        assert_eq!(known, !expected);
+        let claimed = users::claim_configured_admin(&mut conn, email, noon());
+        assert_eq!(claimed.await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_was_read_for_a_decision_stays_until_the_decision_is_made() {
+    let db = TestDatabase::create().await;
+    let mut deciding = db.pool.acquire().await.unwrap();
+    let mut changing = db.pool.acquire().await.unwrap();
+    let mut actor = put(&mut deciding, 1).await;
+    assert_eq!(
+        users::find_role_for_share(&mut deciding, user(2).id)
+            .await
+            .unwrap(),
+        None
+    );
+
+    let mut transaction = deciding.begin().await.unwrap();
+    let role = users::find_role_for_share(&mut transaction, actor.id)
+        .await
+        .unwrap();
+    assert_eq!(role, Some(Role::Authenticated));
+    actor.locked_at = Some(noon());
+    let pool = db.pool.clone();
+    let id = actor.id;
+    let change = tokio::spawn(async move { users::update(&mut changing, &actor).await });
+    wait_until("the change waits", async || {
+        let waiting: i64 = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        waiting == 1
+    })
+    .await;
+    transaction.commit().await.unwrap();
+    assert!(change.await.unwrap().unwrap());
+    // Who is locked has no role to act by.
+    assert_eq!(
+        users::find_role_for_share(&mut deciding, id).await.unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
+async fn another_administrator_is_one_who_can_log_in() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let mut other = put(&mut conn, 2).await;
+    let id = user(1).id;
+    for (role, verified, locked, expected) in [
+        (Role::Manager, true, false, false),
+        (Role::Admin, false, false, false),
+        (Role::Admin, true, true, false),
+        (Role::Admin, true, false, true),
+    ] {
+        other.role = role;
+        other.email_verified_at = verified.then(noon);
+        other.locked_at = locked.then(noon);
+        users::update(&mut conn, &other).await.unwrap();
+        let found = users::has_other_admin(&mut conn, id).await.unwrap();
+        assert_eq!(found, expected, "{role} {verified} {locked}");
+    }
+    assert!(!users::has_other_admin(&mut conn, other.id).await.unwrap());
+}
