@@ -8,7 +8,7 @@
 //!    it, and calls [`WakeUp::jobs`] after the commit.
 //! 3. Write a [`JobHandler`] and give it to the worker in the composition root:
 //!
-//! ```ignore
+//! ```text
 //! let worker = Worker::new(pool, clock, random, wake, WorkerSettings::default())
 //!     .handle(SendMail::new(mailer))
 //!     .handle(JobsUpkeep::new(pool, clock))

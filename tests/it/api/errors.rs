@@ -62,11 +62,12 @@ async fn failures(app: &TestApp) -> Vec<TestResponse> {
     let limited = app.second_instance(&limits);
     limited.guess("somebody@example.com").await.expect(401);
     let mut failures = vec![limited.guess("somebody@example.com").await];
-    sqlx::query("alter table login_throttle rename to somewhere_else")
+    sqlx::query("alter table first_user rename to somewhere_else")
         .execute(&app.database.pool)
         .await
         .unwrap();
-    failures.push(app.guess("ada@example.com").await);
+    let unspoilt = app.second_instance(&[]);
+    failures.push(unspoilt.register("new@example.com").await);
     app.app.pool.close().await;
     failures.push(app.guess("ada@example.com").await);
     failures
