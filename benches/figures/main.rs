@@ -48,10 +48,6 @@ use self::{
     server::Server,
 };
 
-/// The allocator of the server, so that the limits have it too.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Below the table.
 const EXPLANATION: &str = "\
 CPU ms/req: CPU time of the measured process (all threads, user and system) for each request.
