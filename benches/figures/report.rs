@@ -104,6 +104,15 @@ impl Figure {
         }
     }
 
+    /// The same without a verdict, for a reason.
+    pub fn not_judged(self, reason: &str) -> Self {
+        Self {
+            found: format!("{} ({reason})", self.found),
+            met: None,
+            ..self
+        }
+    }
+
     /// Without a promise.
     pub fn information(found: f64, unit: &str) -> Self {
         Self {
