@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{FromRow, PgConnection, postgres::types::PgInterval};
 
+use super::users::{Credentials, OptionalCredentials, credentials_columns};
 use crate::{
     domain::lockout::{Charge, DECAY, FIRST_WAIT, LONGEST_WAIT, LockoutPolicy},
     error::Result,
@@ -25,7 +26,10 @@ fn interval(delta: TimeDelta) -> PgInterval {
     }
 }
 
-/// Charges an attempt, or refuses it.
+/// Charges an attempt or refuses it, and reads what its password is to be compared with.
+///
+/// The statement doesn't wait for the disk. A crash of the database may forget charges of its last
+/// second, which nobody was promised.
 ///
 /// # Errors
 ///
@@ -37,25 +41,37 @@ fn interval(delta: TimeDelta) -> PgInterval {
 pub async fn charge(
     connection: &mut PgConnection,
     bucket: Bucket<'_>,
+    identifier: &str,
     policy: LockoutPolicy,
     now_override: Option<DateTime<Utc>>,
-) -> Result<Charge> {
+) -> Result<(Charge, Option<Credentials>)> {
+    #[derive(FromRow)]
+    struct Row {
+        charged: Option<i32>,
+        #[sqlx(flatten)]
+        credentials: OptionalCredentials,
+    }
     let most = i32::from(policy.max_attempts);
     // Eight doublings lead beyond the longest wait; more charges would only take longer to decay.
-    let charged: Option<i32> = sqlx::query_scalar(
-        "with clock as (select coalesce($4, clock_timestamp()) as now) \
-         insert into login_throttle as t (key, bucket, charged, blocked_until, updated_at) \
-         select $1, $2, 1, case when $3 <= 1 then now + $5 else '-infinity' end, now from clock \
-         on conflict on constraint login_throttle_pkey do update set \
-           charged = least(login_charges_left(t.charged, t.updated_at, excluded.updated_at, $7) + 1, $3 + 8), \
-           blocked_until = case \
-             when login_charges_left(t.charged, t.updated_at, excluded.updated_at, $7) + 1 >= $3 then excluded.updated_at \
-               + least($6, $5 * power(2, least(login_charges_left(t.charged, t.updated_at, excluded.updated_at, $7) + 1 - $3, 8))) \
-             else '-infinity' end, \
-           updated_at = excluded.updated_at \
-         where t.blocked_until <= excluded.updated_at \
-         returning charged",
-    )
+    let row: Row = sqlx::query_as(concat!(
+        "with clock as ( \
+           select coalesce($4, clock_timestamp()) as now, set_config('synchronous_commit', 'off', true) \
+         ), charge as ( \
+           insert into login_throttle as t (key, bucket, charged, blocked_until, updated_at) \
+           select $1, $2, 1, case when $3 <= 1 then now + $5 else '-infinity' end, now from clock \
+           on conflict on constraint login_throttle_pkey do update set \
+             charged = least(login_charges_left(t.charged, t.updated_at, excluded.updated_at, $7) + 1, $3 + 8), \
+             blocked_until = case \
+               when login_charges_left(t.charged, t.updated_at, excluded.updated_at, $7) + 1 >= $3 then excluded.updated_at \
+                 + least($6, $5 * power(2, least(login_charges_left(t.charged, t.updated_at, excluded.updated_at, $7) + 1 - $3, 8))) \
+               else '-infinity' end, \
+             updated_at = excluded.updated_at \
+           where t.blocked_until <= excluded.updated_at \
+           returning charged \
+         ) \
+         select charged, ", credentials_columns!(), " from (select (select charged from charge) as charged) attempt \
+         left join users on lower(email) = $8",
+    ))
     .bind(bucket.key.as_slice())
     .bind(bucket.device)
     .bind(most)
@@ -63,17 +79,18 @@ pub async fn charge(
     .bind(interval(FIRST_WAIT))
     .bind(interval(LONGEST_WAIT))
     .bind(interval(DECAY))
-    .fetch_optional(&mut *connection)
+    .bind(identifier)
+    .fetch_one(&mut *connection)
     .await?;
-    match charged {
-        Some(charged) => Ok(Charge::Admitted {
+    let charge = match row.charged {
+        Some(charged) => Charge::Admitted {
             reached_limit: charged >= most,
-        }),
-        None => {
-            let retry_after = find_wait(connection, bucket, now_override).await?;
-            Ok(Charge::Refused { retry_after })
-        }
-    }
+        },
+        None => Charge::Refused {
+            retry_after: find_wait(connection, bucket, now_override).await?,
+        },
+    };
+    Ok((charge, row.credentials.into()))
 }
 
 /// How long attempts are still refused.

@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 
-use super::users::role;
+use super::{login_throttle::Bucket, users::role};
 use crate::{
     domain::{
         id::{SessionId, UserId},
+        password::PasswordHash,
         role::Role,
     },
     error::Result,
@@ -43,15 +44,37 @@ pub struct LiveSession {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Stores a session.
+/// Opens a session for somebody who knew the password of `hash`: notes his login, renews the hash
+/// where a new one is given, and forgives the attempts of his bucket. Answers his role, or none when
+/// the account has changed since its credentials were read; then nothing is changed.
 ///
 /// # Errors
 ///
 /// If the database fails.
-pub async fn insert(connection: &mut PgConnection, session: &NewSession<'_>) -> Result<()> {
-    sqlx::query(
-        "insert into sessions (id, user_id, user_agent, client_address, created_at, expires_at) \
-         values ($1, $2, $3, $4, $5, $6)",
+///
+/// # Concurrency
+///
+/// One statement. A lock, a deletion or a new password that came while the password was compared
+/// wins.
+pub async fn open(
+    connection: &mut PgConnection,
+    session: &NewSession<'_>,
+    hash: &PasswordHash,
+    renewed: Option<&PasswordHash>,
+    bucket: Bucket<'_>,
+) -> Result<Option<Role>> {
+    let name: Option<String> = sqlx::query_scalar(
+        "with login as ( \
+           update users set last_login_at = $5, password_hash = coalesce($8, password_hash) \
+           where id = $2 and password_hash = $7 and locked_at is null and email_verified_at is not null \
+           returning role \
+         ), session as ( \
+           insert into sessions (id, user_id, user_agent, client_address, created_at, expires_at) \
+           select $1, $2, $3, $4, $5, $6 from login \
+         ), forgiven as ( \
+           delete from login_throttle where key = $9 and bucket = $10 and exists (select from login) \
+         ) \
+         select role from login",
     )
     .bind(session.id)
     .bind(session.user_id)
@@ -59,9 +82,13 @@ pub async fn insert(connection: &mut PgConnection, session: &NewSession<'_>) -> 
     .bind(session.client_address.as_deref())
     .bind(session.created_at)
     .bind(session.expires_at)
-    .execute(connection)
+    .bind(hash.expose())
+    .bind(renewed.map(PasswordHash::expose))
+    .bind(bucket.key.as_slice())
+    .bind(bucket.device)
+    .fetch_optional(connection)
     .await?;
-    Ok(())
+    name.as_deref().map(role).transpose()
 }
 
 /// The session of this id, unless it has expired or its user may not log in.

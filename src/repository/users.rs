@@ -10,7 +10,7 @@ use crate::{
         email::Email,
         id::UserId,
         nickname::Nickname,
-        page::Page,
+        page::{Listed, Page},
         password::PasswordHash,
         profile::{Bio, PersonName, Profile, WebUrl},
         role::Role,
@@ -19,7 +19,8 @@ use crate::{
     error::Result,
 };
 
-pub use credentials::{Credentials, find_credentials, record_login};
+pub use credentials::{Credentials, find_credentials};
+pub(super) use credentials::{OptionalCredentials, credentials_columns};
 
 /// The columns of [`UserRow`].
 macro_rules! columns {
@@ -332,24 +333,42 @@ pub async fn delete(connection: &mut PgConnection, id: UserId) -> Result<bool> {
     Ok(deleted.rows_affected() == 1)
 }
 
-/// A page of users, newest last. What is skipped is read in the index only.
+/// A page of users, newest last, and how many there are. What is skipped is read in the index only.
 ///
 /// # Errors
 ///
 /// If the database fails.
-pub async fn list(connection: &mut PgConnection, page: Page) -> Result<Vec<User>> {
-    let rows: Vec<UserRow> = sqlx::query_as(concat!(
+pub async fn list(connection: &mut PgConnection, page: Page) -> Result<Listed<User>> {
+    #[derive(FromRow)]
+    struct Row {
+        #[sqlx(flatten)]
+        user: UserRow,
+        total: i64,
+    }
+    let rows: Vec<Row> = sqlx::query_as(concat!(
         "with page as materialized \
          (select created_at, id from users order by created_at, id limit $1 offset $2) \
          select ",
         columns!(),
-        " from users join page using (created_at, id) order by created_at, id"
+        ", (select sum(users)::bigint from user_counts) as total \
+         from users join page using (created_at, id) order by created_at, id"
     ))
     .bind(i64::from(page.limit))
     .bind(i64::from(page.skip))
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
-    rows.into_iter().map(User::try_from).collect()
+    let total = match rows.first() {
+        Some(row) => u64::try_from(row.total).unwrap_or(0),
+        None => count(connection).await?,
+    };
+    let items: Result<Vec<User>> = rows
+        .into_iter()
+        .map(|row| User::try_from(row.user))
+        .collect();
+    Ok(Listed {
+        items: items?,
+        total,
+    })
 }
 
 /// How many users there are: exact, at the cost of reading a few rows.

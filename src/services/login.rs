@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::PgConnection;
 
 use super::{
     Ctx,
@@ -35,7 +36,7 @@ use crate::{
     repository::{
         login_throttle::{self, Bucket},
         sessions::{self, NewSession},
-        users,
+        users::{self, Credentials},
     },
 };
 
@@ -147,20 +148,36 @@ impl Login {
         typed: TypedPassword,
     ) -> Result<LoggedIn> {
         self.limits.check(ctx, Limited::Login)?;
-        let attempt = self.attempt(ctx, username, typed).await?;
+        let identifier = normalize_identifier(username);
         let (login, ctx) = (Arc::clone(self), ctx.clone());
-        tokio::spawn(async move { login.try_password(&ctx, attempt).await })
+        tokio::spawn(async move { login.try_password(&ctx, identifier, typed).await })
             .await
             .context("an attempt to log in failed")?
     }
 
-    async fn try_password(&self, ctx: &Ctx, attempt: Attempt) -> Result<LoggedIn> {
-        let charge = {
+    async fn try_password(
+        &self,
+        ctx: &Ctx,
+        identifier: String,
+        typed: TypedPassword,
+    ) -> Result<LoggedIn> {
+        let (attempt, credentials, charge) = {
             let mut connection = self.platform.pool.acquire().await?;
-            let now = self.platform.clock.database_override();
-            login_throttle::charge(&mut connection, attempt.bucket(), self.options.lockout, now)
-                .await
-                .map_err(unavailable)?
+            let attempt = Attempt {
+                key: self.key(&identifier),
+                device: self.find_device(&mut connection, ctx, &identifier).await?,
+                identifier,
+                typed,
+            };
+            let charge = login_throttle::charge(
+                &mut connection,
+                attempt.bucket(),
+                &attempt.identifier,
+                self.options.lockout,
+                self.platform.clock.database_override(),
+            );
+            let (charge, credentials) = charge.await.map_err(unavailable)?;
+            (attempt, credentials, charge)
         };
         let reached_limit = match charge {
             Charge::Admitted { reached_limit } => reached_limit,
@@ -171,7 +188,7 @@ impl Login {
                 });
             }
         };
-        match self.check(ctx, &attempt).await {
+        match self.check(ctx, &attempt, credentials).await {
             Err(error @ Error::Unauthenticated(ErrorCode::InvalidCredentials)) => {
                 outcome("wrong");
                 if reached_limit {
@@ -189,42 +206,50 @@ impl Login {
         }
     }
 
-    async fn attempt(&self, ctx: &Ctx, username: &str, typed: TypedPassword) -> Result<Attempt> {
-        let identifier = normalize_identifier(username);
-        let key = self.key(&identifier);
-        let credentials = self.find_credentials(&identifier).await?;
-        let device = credentials.and_then(|credentials| {
+    /// The device of the account's owner that the client names, if it names one.
+    async fn find_device(
+        &self,
+        connection: &mut PgConnection,
+        ctx: &Ctx,
+        identifier: &str,
+    ) -> Result<Option<[u8; DEVICE_ID]>> {
+        if ctx.client.device_tokens.is_empty() {
+            return Ok(None);
+        }
+        let credentials = users::find_credentials(connection, identifier).await?;
+        Ok(credentials.and_then(|credentials| {
             let owner = Owner::of(credentials.user_id, &credentials.password_hash);
             let mut presented = ctx.client.device_tokens.iter();
             presented
                 .find_map(|token| self.read_device_token(token.expose_secret(), &owner, ctx.now))
-        });
-        Ok(Attempt {
-            typed,
-            identifier,
-            key,
-            device,
-        })
+        }))
     }
 
-    async fn find_credentials(&self, identifier: &str) -> Result<Option<users::Credentials>> {
-        let mut connection = self.platform.pool.acquire().await?;
-        users::find_credentials(&mut connection, identifier).await
-    }
-
-    async fn check(&self, ctx: &Ctx, attempt: &Attempt) -> Result<LoggedIn> {
-        // Two logins at once may both renew an outdated hash: the second looks again.
-        for _ in 0..2 {
-            if let Some(logged_in) = self.check_once(ctx, attempt).await? {
-                return Ok(logged_in);
-            }
+    async fn check(
+        &self,
+        ctx: &Ctx,
+        attempt: &Attempt,
+        credentials: Option<Credentials>,
+    ) -> Result<LoggedIn> {
+        if let Some(logged_in) = self.check_once(ctx, attempt, credentials).await? {
+            return Ok(logged_in);
         }
-        Err(Error::Unauthenticated(ErrorCode::InvalidCredentials))
+        // Two logins at once may both renew an outdated hash: the second looks again.
+        let mut connection = self.platform.pool.acquire().await?;
+        let credentials = users::find_credentials(&mut connection, &attempt.identifier).await?;
+        drop(connection);
+        self.check_once(ctx, attempt, credentials)
+            .await?
+            .ok_or(Error::Unauthenticated(ErrorCode::InvalidCredentials))
     }
 
     /// Answers none when the account changed while its password was compared.
-    async fn check_once(&self, ctx: &Ctx, attempt: &Attempt) -> Result<Option<LoggedIn>> {
-        let credentials = self.find_credentials(&attempt.identifier).await?;
+    async fn check_once(
+        &self,
+        ctx: &Ctx,
+        attempt: &Attempt,
+        credentials: Option<Credentials>,
+    ) -> Result<Option<LoggedIn>> {
         let hash = credentials
             .as_ref()
             .map(|credentials| &credentials.password_hash);
@@ -268,14 +293,12 @@ impl Login {
             created_at: ctx.now,
             expires_at: ctx.now + self.options.session_lifetime,
         };
-        let mut transaction = self.platform.pool.begin().await?;
-        let recorded = users::record_login(&mut transaction, user_id, hash, renewed, ctx.now);
-        let Some(role) = recorded.await? else {
+        let mut connection = self.platform.pool.acquire().await?;
+        let opened = sessions::open(&mut connection, &session, hash, renewed, attempt.bucket());
+        let Some(role) = opened.await? else {
             return Ok(None);
         };
-        sessions::insert(&mut transaction, &session).await?;
-        login_throttle::clear(&mut transaction, attempt.bucket()).await?;
-        transaction.commit().await?;
+        drop(connection);
         outcome("success");
         tracing::info!(%user_id, session_id = %session.id, "logged in");
         let access_token =

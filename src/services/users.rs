@@ -74,9 +74,7 @@ impl Users {
     pub async fn browse(&self, ctx: &Ctx, page: Page) -> Result<Listed<User>> {
         ctx.require(Permission::BrowseUsers)?;
         let mut connection = self.platform.pool.acquire().await?;
-        let items = users::list(&mut connection, page).await?;
-        let total = users::count(&mut connection).await?;
-        Ok(Listed { items, total })
+        users::list(&mut connection, page).await
     }
 
     /// A user.

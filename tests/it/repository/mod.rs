@@ -16,14 +16,18 @@ use sqlx::PgConnection;
 use user_management::{
     domain::{
         email::Email,
-        id::UserId,
+        id::{SessionId, UserId},
         nickname::Nickname,
         password::PasswordHash,
         profile::{Bio, PersonName, Profile, WebUrl},
         role::Role,
         user::User,
     },
-    repository::users as repository,
+    repository::{
+        login_throttle::Bucket,
+        sessions::{NewSession, open as open_session},
+        users as repository,
+    },
 };
 use uuid::Uuid;
 
@@ -33,6 +37,33 @@ fn noon() -> DateTime<Utc> {
 
 fn after(delta: TimeDelta) -> DateTime<Utc> {
     noon() + delta
+}
+
+/// An attempt to log in from a device that nobody knows.
+const EVERYBODY: Bucket<'static> = Bucket {
+    key: &[7; 32],
+    device: &[],
+};
+
+/// Opens a session, for an hour, of the user of this number, by the password of `known`.
+async fn log_in(
+    conn: &mut PgConnection,
+    number: u32,
+    known: &PasswordHash,
+    renewed: Option<&PasswordHash>,
+    at: DateTime<Utc>,
+) -> Option<Role> {
+    let session = NewSession {
+        id: SessionId(Uuid::from_u128(rand::random())),
+        user_id: user(number).id,
+        user_agent: Some("a browser"),
+        client_address: None,
+        created_at: at,
+        expires_at: at + TimeDelta::hours(1),
+    };
+    open_session(conn, &session, known, renewed, EVERYBODY)
+        .await
+        .unwrap()
 }
 
 /// A verified user; users of higher numbers registered later.

@@ -3,15 +3,16 @@
 use chrono::TimeDelta;
 use sqlx::{Connection as _, PgConnection, postgres::PgListener};
 use user_management::{
-    domain::{id::SessionId, role::Role},
+    domain::{id::SessionId, lockout::LockoutPolicy, role::Role},
     repository::{
+        login_throttle,
         sessions::{self, LiveSession, NewSession},
         users,
     },
 };
 use uuid::Uuid;
 
-use super::{after, noon, put, user};
+use super::{EVERYBODY, after, hash, log_in, noon, put, user};
 use crate::support::database::TestDatabase;
 
 fn id(number: u128) -> SessionId {
@@ -28,7 +29,10 @@ async fn open(conn: &mut PgConnection, number: u128, of: u32) {
         created_at: noon(),
         expires_at: after(TimeDelta::hours(1)),
     };
-    sessions::insert(conn, &session).await.unwrap();
+    sessions::open(conn, &session, &hash(of), None, EVERYBODY)
+        .await
+        .unwrap()
+        .unwrap();
 }
 
 #[tokio::test]
@@ -122,4 +126,84 @@ async fn expired_sessions_are_swept_a_batch_at_a_time() {
     assert_eq!(sessions::sweep(&mut conn, before_end, 10).await.unwrap(), 0);
     assert_eq!(sessions::sweep(&mut conn, end, 2).await.unwrap(), 2);
     assert_eq!(sessions::sweep(&mut conn, end, 2).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_login_counts_only_for_the_account_as_it_was_read() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let stored = put(&mut conn, 1).await;
+    let found = users::find_credentials(&mut conn, "user1@example.com")
+        .await
+        .unwrap();
+    let found = found.unwrap();
+    assert_eq!(found.user_id, stored.id);
+    assert_eq!(found.password_hash.expose(), "$hash$1");
+    assert_eq!((found.is_verified, found.is_locked), (true, false));
+    assert!(
+        users::find_credentials(&mut conn, "nobody@example.com")
+            .await
+            .unwrap()
+            .is_none()
+    );
+
+    let at = after(TimeDelta::hours(1));
+    let renewed = hash(5);
+    let record = async |conn: &mut PgConnection, known, renewed| {
+        log_in(conn, 1, &hash(known), renewed, at).await
+    };
+    let counts = async |conn: &mut PgConnection| -> (i64, i64) {
+        sqlx::query_as(
+            "select (select count(*) from sessions), (select count(*) from login_throttle)",
+        )
+        .fetch_one(conn)
+        .await
+        .unwrap()
+    };
+    let policy = LockoutPolicy { max_attempts: 5 };
+    let address = "user1@example.com";
+    let charged = login_throttle::charge(&mut conn, EVERYBODY, address, policy, Some(at));
+    let (_, credentials) = charged.await.unwrap();
+    let credentials = credentials.unwrap();
+    assert_eq!(credentials.user_id, stored.id);
+    assert_eq!(credentials.password_hash.expose(), "$hash$1");
+    assert!(credentials.is_verified && !credentials.is_locked);
+    assert_eq!(
+        record(&mut conn, 2, None).await,
+        None,
+        "another password meanwhile"
+    );
+    assert_eq!(counts(&mut conn).await, (0, 1), "refused: nothing changed");
+    assert_eq!(
+        record(&mut conn, 1, Some(&renewed)).await,
+        Some(Role::Authenticated)
+    );
+    assert_eq!(counts(&mut conn).await, (1, 0), "forgiven");
+    let user_now = users::find(&mut conn, stored.id).await.unwrap().unwrap();
+    assert_eq!(user_now.last_login_at, Some(at));
+    assert_eq!(user_now.updated_at, stored.updated_at);
+    assert_eq!(
+        record(&mut conn, 1, None).await,
+        None,
+        "the renewed hash counts"
+    );
+    assert_eq!(record(&mut conn, 5, None).await, Some(Role::Authenticated));
+
+    let mut locked = user_now.clone();
+    locked.locked_at = Some(at);
+    users::update(&mut conn, &locked).await.unwrap();
+    assert_eq!(record(&mut conn, 5, None).await, None, "locked meanwhile");
+    let mut unverified = user_now;
+    unverified.email_verified_at = None;
+    users::update(&mut conn, &unverified).await.unwrap();
+    assert_eq!(
+        record(&mut conn, 5, None).await,
+        None,
+        "another address meanwhile"
+    );
+    let found = users::find_credentials(&mut conn, "user1@example.com")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((found.is_verified, found.is_locked), (false, false));
 }
