@@ -46,7 +46,7 @@ use crate::{
     },
     worker::{
         self, Worker, WorkerSettings,
-        handlers::{NotifyLockout, ResendVerification, SendMail, Sweep},
+        handlers::{NotifyAccountExists, NotifyLockout, ResendVerification, SendMail, Sweep},
         jobs_upkeep::{self, JobsUpkeep},
     },
 };
@@ -334,6 +334,10 @@ impl App {
         .handle(SendMail::new(Arc::clone(&services.mails), clock()))
         .handle(ResendVerification::new(
             Arc::clone(&services.verification),
+            clock(),
+        ))
+        .handle(NotifyAccountExists::new(
+            Arc::clone(&services.registration),
             clock(),
         ))
         .handle(NotifyLockout::new(Arc::clone(&services.login), clock()))

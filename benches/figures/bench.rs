@@ -46,8 +46,8 @@ impl Times {
         let seconds = |full, quick_one| Duration::from_secs(if quick { quick_one } else { full });
         Self {
             measurement: seconds(10, 2),
-            turn: seconds(4, 2),
-            turns: if quick { 1 } else { 4 },
+            turn: seconds(2, 2),
+            turns: if quick { 1 } else { 10 },
             idle: seconds(20, 10),
             after_load: seconds(60, 5),
             starts: if quick { 3 } else { 5 },

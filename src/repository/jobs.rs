@@ -26,7 +26,8 @@ pub use dead::{
     Counts, DeadJob, counts, delete_dead_before, list_dead, revive, wipe_expired_secrets,
 };
 pub use run::{
-    ClaimedJob, Due, Lease, bury, claim, finish, hand_over, heartbeat, release, retry, schedule_key,
+    ClaimedJob, Due, Lease, bury, claim, finish, finish_lazily, hand_over, heartbeat, release,
+    retry, schedule_key,
 };
 
 /// The channel on which workers hear that there may be jobs.

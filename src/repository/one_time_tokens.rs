@@ -125,28 +125,3 @@ pub async fn sweep(connection: &mut PgConnection, now: DateTime<Utc>, limit: i64
     .await?;
     Ok(swept.rows_affected())
 }
-
-/// Whether a token is still good, without using it up.
-///
-/// # Errors
-///
-/// If the database fails.
-pub async fn is_live(
-    connection: &mut PgConnection,
-    user_id: UserId,
-    purpose: Purpose,
-    token: &OneTimeToken,
-    now: DateTime<Utc>,
-) -> Result<bool> {
-    let live = sqlx::query_scalar(
-        "select exists (select 1 from one_time_tokens \
-         where user_id = $1 and purpose = $2 and digest = $3 and expires_at > $4)",
-    )
-    .bind(user_id)
-    .bind(purpose.as_str())
-    .bind(token.digest().as_slice())
-    .bind(now)
-    .fetch_one(connection)
-    .await?;
-    Ok(live)
-}

@@ -1,6 +1,7 @@
 //! The tables `users`, `user_counts` and `first_user`.
 
 mod credentials;
+mod new;
 
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
@@ -11,9 +12,9 @@ use crate::{
         id::UserId,
         nickname::Nickname,
         page::{Listed, Page},
-        password::PasswordHash,
         profile::{Bio, PersonName, Profile, WebUrl},
         role::Role,
+        token::{OneTimeToken, Purpose},
         user::User,
     },
     error::Result,
@@ -21,6 +22,9 @@ use crate::{
 
 pub use credentials::{Credentials, find_credentials};
 pub(super) use credentials::{OptionalCredentials, credentials_columns};
+pub use new::{
+    claim_configured_admin, claim_first, insert, insert_unverified, is_configured_admin,
+};
 
 /// The columns of [`UserRow`].
 macro_rules! columns {
@@ -85,108 +89,6 @@ pub(super) fn role(name: &str) -> Result<Role> {
         .map_err(|_| anyhow::anyhow!("the database has a role that is none of ours").into())
 }
 
-/// Takes the place of the first user, if nobody has it.
-///
-/// # Errors
-///
-/// If the database fails.
-///
-/// # Concurrency
-///
-/// Of transactions that try at once one gets it; the others wait until it commits or rolls back.
-pub async fn claim_first(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<bool> {
-    let claimed = sqlx::query("insert into first_user (claimed_at) values ($1) on conflict on constraint first_user_pkey do nothing")
-        .bind(now)
-        .execute(connection)
-        .await?;
-    Ok(claimed.rows_affected() == 1)
-}
-
-/// Whether the administrator whom a setting asks for was noted before.
-///
-/// # Errors
-///
-/// If the database fails.
-pub async fn is_configured_admin(connection: &mut PgConnection, email: &Email) -> Result<bool> {
-    let known = sqlx::query_scalar(
-        "select exists (select 1 from configured_admins where digest = sha256(convert_to($1, 'UTF8')))",
-    )
-    .bind(email.normalized())
-    .fetch_one(connection)
-    .await?;
-    Ok(known)
-}
-
-/// Notes that the administrator whom a setting asks for is made; answers whether he wasn't noted before.
-///
-/// # Errors
-///
-/// If the database fails.
-///
-/// # Concurrency
-///
-/// Of transactions that try at once one gets it; the others wait until it commits or rolls back.
-pub async fn claim_configured_admin(
-    connection: &mut PgConnection,
-    email: &Email,
-    now: DateTime<Utc>,
-) -> Result<bool> {
-    let claimed = sqlx::query(
-        "insert into configured_admins (digest, made_at) values (sha256(convert_to($1, 'UTF8')), $2) \
-         on conflict on constraint configured_admins_pkey do nothing",
-    )
-    .bind(email.normalized())
-    .bind(now)
-    .execute(connection)
-    .await?;
-    Ok(claimed.rows_affected() == 1)
-}
-
-/// Stores a new user, unless somebody has his nickname: answers whether it did.
-///
-/// # Errors
-///
-/// [`ErrorCode::EmailAlreadyExists`](crate::error::ErrorCode::EmailAlreadyExists).
-///
-/// # Concurrency
-///
-/// Held by `users_email_key` and `users_nickname_key`. A taken nickname leaves the transaction
-/// usable, so that another one can be tried.
-pub async fn insert(
-    connection: &mut PgConnection,
-    user: &User,
-    password_hash: &PasswordHash,
-) -> Result<bool> {
-    let inserted = sqlx::query(
-        "insert into users (id, nickname, email, email_verified_at, password_hash, first_name, \
-         last_name, bio, profile_picture_url, linkedin_profile_url, github_profile_url, role, \
-         is_professional, professional_status_updated_at, locked_at, last_login_at, created_at, updated_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
-         on conflict (lower(nickname)) do nothing",
-    )
-    .bind(user.id)
-    .bind(user.nickname.as_str())
-    .bind(user.email.as_str())
-    .bind(user.email_verified_at)
-    .bind(password_hash.expose())
-    .bind(user.profile.first_name.as_ref().map(PersonName::as_str))
-    .bind(user.profile.last_name.as_ref().map(PersonName::as_str))
-    .bind(user.profile.bio.as_ref().map(Bio::as_str))
-    .bind(user.profile.profile_picture_url.as_ref().map(WebUrl::as_str))
-    .bind(user.profile.linkedin_profile_url.as_ref().map(WebUrl::as_str))
-    .bind(user.profile.github_profile_url.as_ref().map(WebUrl::as_str))
-    .bind(user.role.as_str())
-    .bind(user.is_professional)
-    .bind(user.professional_status_updated_at)
-    .bind(user.locked_at)
-    .bind(user.last_login_at)
-    .bind(user.created_at)
-    .bind(user.updated_at)
-    .execute(connection)
-    .await?;
-    Ok(inserted.rows_affected() == 1)
-}
-
 /// Stores all of a user but his password; answers whether he is there.
 ///
 /// # Errors
@@ -238,6 +140,41 @@ pub async fn find(connection: &mut PgConnection, id: UserId) -> Result<Option<Us
             .fetch_optional(connection)
             .await?;
     row.map(User::try_from).transpose()
+}
+
+/// The user of this id, and whether a token of his is still good; it isn't used up.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn find_with_token(
+    connection: &mut PgConnection,
+    id: UserId,
+    purpose: Purpose,
+    token: &OneTimeToken,
+    now: DateTime<Utc>,
+) -> Result<Option<(User, bool)>> {
+    #[derive(FromRow)]
+    struct Row {
+        #[sqlx(flatten)]
+        user: UserRow,
+        is_live: bool,
+    }
+    let row: Option<Row> = sqlx::query_as(concat!(
+        "select ",
+        columns!(),
+        ", exists (select 1 from one_time_tokens \
+         where user_id = $1 and purpose = $2 and digest = $3 and expires_at > $4) as is_live \
+         from users where id = $1"
+    ))
+    .bind(id)
+    .bind(purpose.as_str())
+    .bind(token.digest().as_slice())
+    .bind(now)
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| Ok((row.user.try_into()?, row.is_live)))
+        .transpose()
 }
 
 /// The user of this id, locked until the transaction ends.

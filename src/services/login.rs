@@ -196,7 +196,7 @@ impl Login {
                 }
                 Err(error)
             }
-            // The password wasn't looked at, so nothing was tried.
+            // No guess was answered: the password wasn't looked at, or it was right and what follows failed.
             Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => {
                 let mut connection = self.platform.pool.acquire().await?;
                 login_throttle::refund(&mut connection, attempt.bucket()).await?;

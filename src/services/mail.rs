@@ -24,7 +24,7 @@ use crate::{
     },
     repository::{
         jobs::{ClaimedJob, JobKind, NewJob, SealedSecret},
-        one_time_tokens, users,
+        users,
     },
 };
 
@@ -135,6 +135,16 @@ impl Mails {
         mail: UserMail<'_>,
         now: DateTime<Utc>,
     ) -> Result<()> {
+        let job = self.job(user_id, mail, now)?;
+        self.platform.queue.enqueue(connection, &job).await
+    }
+
+    /// The job that sends a mail.
+    ///
+    /// # Errors
+    ///
+    /// Never by what it is given.
+    pub fn job(&self, user_id: UserId, mail: UserMail<'_>, now: DateTime<Utc>) -> Result<NewJob> {
         let message_id = MessageId::new(self.platform.random.uuid_v7(now), &self.from);
         let secret = mail.token().map(|(token, purpose)| SealedSecret {
             bytes: self.sealer.seal(
@@ -151,11 +161,10 @@ impl Mails {
             by_administrator: matches!(mail, UserMail::LockedByAdministrator),
         };
         let payload = serde_json::to_value(envelope).context("can't write a mail's envelope")?;
-        let job = NewJob {
+        Ok(NewJob {
             secret,
             ..NewJob::new(SEND_MAIL, payload)
-        };
-        self.platform.queue.enqueue(connection, &job).await
+        })
     }
 
     /// Sends an enqueued mail.
@@ -221,28 +230,33 @@ impl Mails {
         enqueued_at: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<Result<(User, Option<OneTimeToken>), Delivery>> {
-        let user_id = UserId(envelope.user_id);
+        let id = UserId(envelope.user_id);
         let purpose = match envelope.mail {
             Mail::EmailVerification => Some(Purpose::EmailVerification),
             Mail::AccountLocked if !envelope.by_administrator => Some(Purpose::AccountUnlock),
             Mail::AccountLocked | Mail::AccountUnlocked | Mail::AccountExists => None,
         };
+        let token = secret
+            .map(|secret| String::from_utf8(secret.expose_secret().to_vec()))
+            .transpose()
+            .map_err(|_| anyhow!("a sealed token is not text"))?
+            .map(OneTimeToken::presented);
         let mut connection = self.platform.pool.acquire().await?;
-        let Some(user) = users::find(&mut connection, user_id).await? else {
+        let found = match (purpose, &token) {
+            (Some(purpose), Some(token)) => {
+                users::find_with_token(&mut connection, id, purpose, token, now).await?
+            }
+            // Where there should be a token, it was wiped when it expired.
+            _ => users::find(&mut connection, id)
+                .await?
+                .map(|user| (user, purpose.is_none())),
+        };
+        let Some((user, is_live)) = found else {
             return Ok(Err(Delivery::Obsolete));
         };
-        let Some(purpose) = purpose else {
-            return Ok(Ok((user, None)));
+        let (false, Some(purpose)) = (is_live, purpose) else {
+            return Ok(Ok((user, token)));
         };
-        // Without a secret the token has expired: it was wiped.
-        if let Some(secret) = secret {
-            let text = String::from_utf8(secret.expose_secret().to_vec())
-                .map_err(|_| anyhow!("a sealed token is not text"))?;
-            let token = OneTimeToken::presented(text);
-            if one_time_tokens::is_live(&mut connection, user_id, purpose, &token, now).await? {
-                return Ok(Ok((user, Some(token))));
-            }
-        }
         let verified = purpose == Purpose::EmailVerification && user.email_verified_at.is_some();
         Ok(Err(if now < enqueued_at + purpose.lifetime() || verified {
             Delivery::Obsolete

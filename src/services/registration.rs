@@ -1,4 +1,7 @@
 //! Making accounts: by registration, by a manager, at start and at the command line.
+//! `account_exists.rs` beside has what happens where the address has an account already.
+
+mod account_exists;
 
 use std::sync::{
     Arc,
@@ -6,7 +9,6 @@ use std::sync::{
 };
 
 use anyhow::anyhow;
-use chrono::TimeDelta;
 use sqlx::PgConnection;
 
 use super::{
@@ -26,22 +28,18 @@ use crate::{
         permission::Permission,
         profile::Profile,
         role::Role,
-        token::{OneTimeToken, Purpose},
+        token::OneTimeToken,
         user::User,
     },
     error::{Error, ErrorCode, FieldError, Result},
     infra::password_hasher::PasswordHasher,
-    repository::{
-        notices::{self, Notice},
-        one_time_tokens, users,
-    },
+    repository::{jobs::NewJob, users},
 };
+
+pub use account_exists::NOTIFY_ACCOUNT_EXISTS;
 
 /// How many generated nicknames are tried before something must be wrong.
 const NICKNAME_TRIES: usize = 20;
-
-/// How often an owner is told at most that somebody tried to register with his address.
-const NOTICE_WAIT: TimeDelta = TimeDelta::hours(1);
 
 /// An account to be made.
 #[derive(Debug, Clone)]
@@ -129,25 +127,15 @@ impl Registration {
             // chose it too, made an account.
             account.nickname = None;
         }
-        let mut transaction = self.platform.pool.begin().await?;
-        let role = match self.claim_first(&mut transaction, ctx).await? {
-            true if self.policy.first_user_is_admin => Role::Admin,
-            _ => Role::Anonymous,
-        };
-        let made = self
-            .insert_unverified(&mut transaction, ctx, account, role, &hash)
-            .await;
-        let user = match made {
+        let user = match self.insert_registered(ctx, account, &hash).await {
             Err(Error::Conflict(ErrorCode::EmailAlreadyExists))
                 if self.policy.hide_account_existence =>
             {
-                transaction.rollback().await?;
-                self.tell_owner(ctx, &email).await?;
+                self.tell_owner(email).await?;
                 return Ok(Registered::Undisclosed);
             }
             made => made?,
         };
-        transaction.commit().await?;
         self.made(&user);
         if self.policy.hide_account_existence {
             Ok(Registered::Undisclosed)
@@ -200,7 +188,7 @@ impl Registration {
         self.claim_first(&mut transaction, ctx).await?;
         let mut user = self.user(ctx, account, Role::Admin);
         user.0.email_verified_at = Some(ctx.now);
-        let user = self.insert(&mut transaction, user, &hash).await?;
+        let user = self.insert(&mut transaction, user, &hash, None).await?;
         transaction.commit().await?;
         self.made(&user);
         Ok(user)
@@ -239,9 +227,33 @@ impl Registration {
         self.claim_first(&mut transaction, ctx).await?;
         let mut user = self.user(ctx, account, Role::Admin);
         user.0.email_verified_at = Some(ctx.now);
-        let user = self.insert(&mut transaction, user, &hash).await?;
+        let user = self.insert(&mut transaction, user, &hash, None).await?;
         transaction.commit().await?;
         Ok(Some(user))
+    }
+
+    async fn insert_registered(
+        &self,
+        ctx: &Ctx,
+        account: NewAccount,
+        hash: &PasswordHash,
+    ) -> Result<User> {
+        if self.first_user_exists.load(Ordering::Relaxed) {
+            let mut connection = self.platform.pool.acquire().await?;
+            return self
+                .insert_unverified(&mut connection, ctx, account, Role::Anonymous, hash)
+                .await;
+        }
+        let mut transaction = self.platform.pool.begin().await?;
+        let role = match self.claim_first(&mut transaction, ctx).await? {
+            true if self.policy.first_user_is_admin => Role::Admin,
+            _ => Role::Anonymous,
+        };
+        let user = self
+            .insert_unverified(&mut transaction, ctx, account, role, hash)
+            .await?;
+        transaction.commit().await?;
+        Ok(user)
     }
 
     async fn insert_unverified(
@@ -253,21 +265,11 @@ impl Registration {
         hash: &PasswordHash,
     ) -> Result<User> {
         let user = self.user(ctx, account, role);
-        let user = self.insert(connection, user, hash).await?;
         let token = OneTimeToken::new(self.platform.random.bytes());
-        one_time_tokens::replace(
-            connection,
-            user.id,
-            Purpose::EmailVerification,
-            &token,
-            ctx.now,
-        )
-        .await?;
         let mail = UserMail::EmailVerification(&token);
-        self.mails
-            .enqueue(connection, user.id, mail, ctx.now)
-            .await?;
-        Ok(user)
+        let mail = self.mails.job(user.0.id, mail, ctx.now)?;
+        self.insert(connection, user, hash, Some((&token, &mail)))
+            .await
     }
 
     /// The user, and whether he chose his nickname.
@@ -292,14 +294,23 @@ impl Registration {
         (user, chosen)
     }
 
+    /// Stores a user, with another nickname until one is free, and how his address is verified.
     async fn insert(
         &self,
         connection: &mut PgConnection,
         (mut user, chosen): (User, bool),
         hash: &PasswordHash,
+        verification: Option<(&OneTimeToken, &NewJob)>,
     ) -> Result<User> {
+        let now = self.platform.clock.database_override();
         for _ in 0..NICKNAME_TRIES {
-            if users::insert(connection, &user, hash).await? {
+            let inserted = match verification {
+                Some((token, mail)) => {
+                    users::insert_unverified(connection, &user, hash, token, mail, now).await?
+                }
+                None => users::insert(connection, &user, hash).await?,
+            };
+            if inserted {
                 return Ok(user);
             }
             if chosen {
@@ -313,38 +324,12 @@ impl Registration {
     }
 
     async fn claim_first(&self, connection: &mut PgConnection, ctx: &Ctx) -> Result<bool> {
-        if self.first_user_exists.load(Ordering::Relaxed) {
-            return Ok(false);
-        }
         let claimed = users::claim_first(connection, ctx.now).await?;
         if !claimed {
             // Somebody else's claim is visible, so it is committed.
             self.first_user_exists.store(true, Ordering::Relaxed);
         }
         Ok(claimed)
-    }
-
-    async fn tell_owner(&self, ctx: &Ctx, email: &str) -> Result<()> {
-        let mut transaction = self.platform.pool.begin().await?;
-        if let Some(user) = users::find_by_email(&mut transaction, email).await?
-            // He must not be deleted meanwhile.
-            && let Some(user) = users::find_for_update(&mut transaction, user.id).await?
-            && notices::claim(
-                &mut transaction,
-                user.id,
-                Notice::AccountExists,
-                ctx.now,
-                NOTICE_WAIT,
-            )
-            .await?
-        {
-            self.mails
-                .enqueue(&mut transaction, user.id, UserMail::AccountExists, ctx.now)
-                .await?;
-        }
-        transaction.commit().await?;
-        self.platform.queue.wake();
-        Ok(())
     }
 
     fn made(&self, user: &User) {

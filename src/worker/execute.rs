@@ -228,7 +228,7 @@ async fn write(shared: &Shared, job: &ClaimedJob, end: &End) -> sqlx::Result<boo
     let now = shared.clock.database_override();
     let mut conn = shared.pool.acquire().await?;
     match end {
-        End::Done => jobs::finish(&mut conn, job.lease).await,
+        End::Done => jobs::finish_lazily(&mut conn, job.lease).await,
         End::Retry(due, error) => jobs::retry(&mut conn, job.lease, *due, error, now).await,
         End::Dead(error) => jobs::bury(&mut conn, job.lease, error, now).await,
         End::Return(delay) => jobs::release(&mut conn, job.lease, *delay, now).await,

@@ -13,6 +13,7 @@ use crate::{
         login::{self, Login},
         mail::{self, Delivery, Mails},
         maintenance::{self, Maintenance},
+        registration::{self, Registration},
         verification::{self, Verification},
     },
 };
@@ -96,6 +97,13 @@ handler! {
     /// Sends another verification mail, if there is a reason for one.
     ResendVerification(Verification), verification::RESEND_VERIFICATION, DATABASE_TIME, |verification, job, now| {
         outcome(verification.resend_now(&job.payload, now).await)
+    }
+}
+
+handler! {
+    /// Tells an owner that somebody tried to register with his address.
+    NotifyAccountExists(Registration), registration::NOTIFY_ACCOUNT_EXISTS, DATABASE_TIME, |registration, job, now| {
+        outcome(registration.notify_account_exists(&job.payload, now).await)
     }
 }
 

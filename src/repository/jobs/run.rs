@@ -185,12 +185,32 @@ pub async fn heartbeat(
 ///
 /// Waits for transactions that are [enqueuing](super::enqueue) behind it.
 pub async fn finish(conn: &mut PgConnection, lease: Lease) -> sqlx::Result<bool> {
-    let result =
-        sqlx::query("delete from jobs where id = $1 and claims = $2 and leased_by is not null")
-            .bind(lease.id)
-            .bind(lease.claims)
-            .execute(conn)
-            .await?;
+    let query = "delete from jobs where id = $1 and claims = $2 and leased_by is not null";
+    delete(conn, lease, query).await
+}
+
+/// [Ends a run](finish) in a transaction of its own that doesn't wait for the disk: after a crash of
+/// the database within the next second the job is run again.
+///
+/// # Errors
+///
+/// The database's.
+///
+/// # Concurrency
+///
+/// As of [`finish`].
+pub async fn finish_lazily(conn: &mut PgConnection, lease: Lease) -> sqlx::Result<bool> {
+    let query = "delete from jobs where id = $1 and claims = $2 and leased_by is not null
+        and set_config('synchronous_commit', 'off', true) is not null";
+    delete(conn, lease, query).await
+}
+
+async fn delete(conn: &mut PgConnection, lease: Lease, query: &'static str) -> sqlx::Result<bool> {
+    let result = sqlx::query(query)
+        .bind(lease.id)
+        .bind(lease.claims)
+        .execute(conn)
+        .await?;
     Ok(result.rows_affected() == 1)
 }
 

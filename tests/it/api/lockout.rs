@@ -302,9 +302,15 @@ async fn a_login_that_could_not_be_tried_is_not_counted() {
     };
     rename("users", "users_away").await;
     for _ in 0..10 {
-        app.log_in(ADA).await.expect_problem(500, "internal_error");
+        app.log_in(ADA).await.expect_problem(503, "unavailable");
     }
     rename("users_away", "users").await;
+    // Both can be read, and the session can't be stored.
+    rename("sessions", "sessions_away").await;
+    for _ in 0..10 {
+        app.log_in(ADA).await.expect_problem(500, "internal_error");
+    }
+    rename("sessions_away", "sessions").await;
     app.log_in(ADA).await.expect(200);
     // And if attempts can't be counted, nobody gets in.
     rename("login_throttle", "throttle_away").await;

@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
 use user_management::repository::jobs::{
-    self, ClaimedJob, Due, JobKind, NewJob, SealedSecret, bury, claim, enqueue, finish, hand_over,
-    heartbeat, release, retry, schedule_key,
+    self, ClaimedJob, Due, JobKind, NewJob, SealedSecret, bury, claim, enqueue, finish,
+    finish_lazily, hand_over, heartbeat, release, retry, schedule_key,
 };
 
 mod announcing;
@@ -178,6 +178,7 @@ async fn who_lost_the_lease_changes_nothing() {
     let row = "select to_jsonb(jobs) from jobs";
     let before: serde_json::Value = sqlx::query_scalar(row).fetch_one(&mut *conn).await.unwrap();
     assert!(!finish(&mut conn, lost).await.unwrap());
+    assert!(!finish_lazily(&mut conn, lost).await.unwrap());
     assert!(
         !retry(&mut conn, lost, Due::At(after(0)), "e", now)
             .await
@@ -248,7 +249,7 @@ async fn a_duplicate_is_refused_while_the_first_waits_for_its_run() {
         .await
         .unwrap();
     assert_eq!(again, None);
-    assert!(finish(&mut conn, running).await.unwrap());
+    assert!(finish_lazily(&mut conn, running).await.unwrap());
     assert_eq!(take(&mut conn, 0).await.len(), 1);
 }
 

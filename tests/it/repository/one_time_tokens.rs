@@ -53,9 +53,12 @@ async fn a_token_lives_until_it_expires_is_replaced_or_taken_away() {
     put(&mut conn, 1).await;
     let id = user(1).id;
     let lives = async |conn: &mut PgConnection, byte, at| {
-        one_time_tokens::is_live(conn, id, VERIFY, &token(byte), at)
+        let found = users::find_with_token(conn, id, VERIFY, &token(byte), at)
             .await
-            .unwrap()
+            .unwrap();
+        let (found, is_live) = found.unwrap();
+        assert_eq!(found, user(1));
+        is_live
     };
     assert_eq!(
         one_time_tokens::find_issued_at(&mut conn, id, VERIFY)

@@ -1,11 +1,24 @@
 //! The table of users.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use sqlx::{Connection as _, PgConnection};
 use user_management::{
-    domain::{email::Email, nickname::Nickname, page::Page, profile::Profile, role::Role},
+    domain::{
+        email::Email,
+        nickname::Nickname,
+        page::Page,
+        profile::Profile,
+        role::Role,
+        token::{OneTimeToken, Purpose},
+        user::User,
+    },
     error::{Error, ErrorCode},
-    repository::users,
+    repository::{
+        jobs::{self, JobKind, NewJob, SealedSecret},
+        users,
+    },
 };
 
 use super::{after, hash, log_in, noon, put, user};
@@ -74,6 +87,72 @@ async fn a_taken_nickname_leaves_the_transaction_usable_and_a_taken_address_does
     );
     drop(transaction);
     assert_eq!(users::find(&mut conn, second.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_unverified_user_is_stored_with_his_token_and_his_mail_or_not_at_all() {
+    const KIND: JobKind = JobKind {
+        name: "mail",
+        max_attempts: 7,
+    };
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let token = OneTimeToken::new([1; 32]);
+    let expires_at = after(TimeDelta::hours(1));
+    let mail = NewJob {
+        secret: Some(SealedSecret {
+            bytes: b"sealed".to_vec(),
+            expires_at,
+        }),
+        ..NewJob::new(KIND, serde_json::json!({ "to": 1 }))
+    };
+    let insert = async |conn: &mut PgConnection, user: &User| {
+        users::insert_unverified(conn, user, &hash(1), &token, &mail, Some(noon())).await
+    };
+    let stored = user(1);
+    assert!(insert(&mut conn, &stored).await.unwrap());
+    let (found, is_live) = users::find_with_token(
+        &mut conn,
+        stored.id,
+        Purpose::EmailVerification,
+        &token,
+        noon(),
+    )
+    .await
+    .unwrap()
+    .unwrap();
+    assert_eq!((&found, is_live), (&stored, true));
+
+    let mut same_nickname = user(2);
+    same_nickname.nickname = stored.nickname.clone();
+    assert!(!insert(&mut conn, &same_nickname).await.unwrap());
+    let mut same_address = user(3);
+    same_address.email = stored.email.clone();
+    let refused = insert(&mut conn, &same_address).await.unwrap_err();
+    assert!(
+        matches!(refused, Error::Conflict(ErrorCode::EmailAlreadyExists)),
+        "{refused:?}"
+    );
+    assert_eq!(users::count(&mut conn).await.unwrap(), 1);
+
+    let lease = Duration::from_secs(1);
+    let jobs = jobs::claim(&mut conn, 9, "a worker", lease, Some(noon()))
+        .await
+        .unwrap();
+    let [job] = jobs.as_slice() else {
+        panic!("{jobs:?}");
+    };
+    assert_eq!((job.kind.as_str(), job.max_attempts), ("mail", 7));
+    assert_eq!(job.payload, mail.payload);
+    assert_eq!(job.sealed_secret.as_deref(), Some(&b"sealed"[..]));
+    assert_eq!(job.created_at, noon());
+    assert!(!job.serial);
+    assert_eq!(
+        jobs::wipe_expired_secrets(&mut conn, Some(expires_at))
+            .await
+            .unwrap(),
+        1
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,183 @@
+//! New rows of the table `users`, and who is the first.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
+
+use crate::{
+    domain::{
+        email::Email,
+        password::PasswordHash,
+        profile::{Bio, PersonName, WebUrl},
+        token::{OneTimeToken, Purpose},
+        user::User,
+    },
+    error::Result,
+    repository::jobs::NewJob,
+};
+
+/// Takes the place of the first user, if nobody has it.
+///
+/// # Errors
+///
+/// If the database fails.
+///
+/// # Concurrency
+///
+/// Of transactions that try at once one gets it; the others wait until it commits or rolls back.
+pub async fn claim_first(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<bool> {
+    let claimed = sqlx::query("insert into first_user (claimed_at) values ($1) on conflict on constraint first_user_pkey do nothing")
+        .bind(now)
+        .execute(connection)
+        .await?;
+    Ok(claimed.rows_affected() == 1)
+}
+
+/// Whether the administrator whom a setting asks for was noted before.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn is_configured_admin(connection: &mut PgConnection, email: &Email) -> Result<bool> {
+    let known = sqlx::query_scalar(
+        "select exists (select 1 from configured_admins where digest = sha256(convert_to($1, 'UTF8')))",
+    )
+    .bind(email.normalized())
+    .fetch_one(connection)
+    .await?;
+    Ok(known)
+}
+
+/// Notes that the administrator whom a setting asks for is made; answers whether he wasn't noted before.
+///
+/// # Errors
+///
+/// If the database fails.
+///
+/// # Concurrency
+///
+/// Of transactions that try at once one gets it; the others wait until it commits or rolls back.
+pub async fn claim_configured_admin(
+    connection: &mut PgConnection,
+    email: &Email,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let claimed = sqlx::query(
+        "insert into configured_admins (digest, made_at) values (sha256(convert_to($1, 'UTF8')), $2) \
+         on conflict on constraint configured_admins_pkey do nothing",
+    )
+    .bind(email.normalized())
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(claimed.rows_affected() == 1)
+}
+
+/// Stores a user who is not there; its parameters are those of [`bind_new`].
+macro_rules! insert_user {
+    () => {
+        "insert into users (id, nickname, email, email_verified_at, password_hash, first_name, \
+         last_name, bio, profile_picture_url, linkedin_profile_url, github_profile_url, role, \
+         is_professional, professional_status_updated_at, locked_at, last_login_at, created_at, updated_at) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
+         on conflict (lower(nickname)) do nothing"
+    };
+}
+
+type PgQuery<'a> = Query<'a, Postgres, PgArguments>;
+
+fn bind_new<'a>(
+    insert: PgQuery<'a>,
+    user: &'a User,
+    password_hash: &'a PasswordHash,
+) -> PgQuery<'a> {
+    let profile = &user.profile;
+    insert
+        .bind(user.id)
+        .bind(user.nickname.as_str())
+        .bind(user.email.as_str())
+        .bind(user.email_verified_at)
+        .bind(password_hash.expose())
+        .bind(profile.first_name.as_ref().map(PersonName::as_str))
+        .bind(profile.last_name.as_ref().map(PersonName::as_str))
+        .bind(profile.bio.as_ref().map(Bio::as_str))
+        .bind(profile.profile_picture_url.as_ref().map(WebUrl::as_str))
+        .bind(profile.linkedin_profile_url.as_ref().map(WebUrl::as_str))
+        .bind(profile.github_profile_url.as_ref().map(WebUrl::as_str))
+        .bind(user.role.as_str())
+        .bind(user.is_professional)
+        .bind(user.professional_status_updated_at)
+        .bind(user.locked_at)
+        .bind(user.last_login_at)
+        .bind(user.created_at)
+        .bind(user.updated_at)
+}
+
+/// Stores a new user, unless somebody has his nickname: answers whether it did.
+///
+/// # Errors
+///
+/// [`ErrorCode::EmailAlreadyExists`](crate::error::ErrorCode::EmailAlreadyExists).
+///
+/// # Concurrency
+///
+/// Held by `users_email_key` and `users_nickname_key`. A taken nickname leaves the transaction
+/// usable, so that another one can be tried.
+pub async fn insert(
+    connection: &mut PgConnection,
+    user: &User,
+    password_hash: &PasswordHash,
+) -> Result<bool> {
+    let inserted = bind_new(sqlx::query(insert_user!()), user, password_hash)
+        .execute(connection)
+        .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// [Stores a new user](insert) whose address is to be verified, with the token that does so and the
+/// job that mails it: all of them or nothing.
+///
+/// # Errors
+///
+/// As of [`insert`]. `mail` must have neither a serial nor a dedupe key.
+///
+/// # Concurrency
+///
+/// As of [`insert`]. One statement, which needs no transaction.
+pub async fn insert_unverified(
+    connection: &mut PgConnection,
+    user: &User,
+    password_hash: &PasswordHash,
+    token: &OneTimeToken,
+    mail: &NewJob,
+    now_override: Option<DateTime<Utc>>,
+) -> Result<bool> {
+    let purpose = Purpose::EmailVerification;
+    let secret = mail.secret.as_ref();
+    let insert = sqlx::query(concat!(
+        "with registered as (",
+        insert_user!(),
+        " returning id), token as ( \
+           insert into one_time_tokens (user_id, purpose, digest, created_at, expires_at) \
+           select id, $19, $20, $17, $21 from registered \
+         ), clock as materialized ( \
+           select coalesce($22, clock_timestamp()) as now \
+         ), mail as ( \
+           insert into jobs (kind, payload, sealed_secret, secret_expires_at, max_attempts, run_at, created_at) \
+           select $23, $24, $25, $26, $27, now, now from registered, clock \
+         ) \
+         select id from registered"
+    ));
+    let inserted = bind_new(insert, user, password_hash)
+        .bind(purpose.as_str())
+        .bind(token.digest().to_vec())
+        .bind(user.created_at + purpose.lifetime())
+        .bind(now_override)
+        .bind(mail.kind.name)
+        .bind(&mail.payload)
+        .bind(secret.map(|secret| secret.bytes.as_slice()))
+        .bind(secret.map(|secret| secret.expires_at))
+        .bind(mail.kind.max_attempts)
+        .fetch_optional(connection)
+        .await?;
+    Ok(inserted.is_some())
+}

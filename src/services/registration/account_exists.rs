@@ -1,0 +1,76 @@
+//! Where nobody may learn who has an account: a registration with an address that has one is answered
+//! like any other, and a mail tells the owner.
+
+use anyhow::Context as _;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Registration;
+use crate::{
+    error::Result,
+    repository::{
+        jobs::{JobKind, NewJob},
+        notices::{self, Notice},
+        users,
+    },
+    services::mail::UserMail,
+};
+
+/// The job that tells the owner of an account that somebody tried to register with his address.
+pub const NOTIFY_ACCOUNT_EXISTS: JobKind = JobKind {
+    name: "notify_account_exists",
+    max_attempts: 10,
+};
+
+/// How often an owner is told at most that somebody tried to register with his address.
+const NOTICE_WAIT: TimeDelta = TimeDelta::hours(1);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct KnownAddress {
+    email: String,
+}
+
+impl Registration {
+    /// As little work as an account that is made: the time that an answer takes must not tell.
+    pub(super) async fn tell_owner(&self, email: String) -> Result<()> {
+        let payload = serde_json::to_value(KnownAddress { email }).context("can't write a job")?;
+        let mut connection = self.platform.pool.acquire().await?;
+        self.platform
+            .queue
+            .enqueue(
+                &mut connection,
+                &NewJob::new(NOTIFY_ACCOUNT_EXISTS, payload),
+            )
+            .await?;
+        self.platform.queue.wake();
+        Ok(())
+    }
+
+    /// Does the job [`NOTIFY_ACCOUNT_EXISTS`]: mails the account's owner, once an hour at most.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails, or the job is not one of ours.
+    pub async fn notify_account_exists(
+        &self,
+        payload: &serde_json::Value,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let KnownAddress { email } =
+            Deserialize::deserialize(payload).context("can't read a job")?;
+        let mut transaction = self.platform.pool.begin().await?;
+        let notice = Notice::AccountExists;
+        if let Some(user) = users::find_by_email(&mut transaction, &email).await?
+            // He must not be deleted meanwhile.
+            && let Some(user) = users::find_for_update(&mut transaction, user.id).await?
+            && notices::claim(&mut transaction, user.id, notice, now, NOTICE_WAIT).await?
+        {
+            self.mails
+                .enqueue(&mut transaction, user.id, UserMail::AccountExists, now)
+                .await?;
+        }
+        transaction.commit().await?;
+        self.platform.queue.wake();
+        Ok(())
+    }
+}
