@@ -1,11 +1,14 @@
 //! `GET /dev/mail`: what would have been sent, in development.
 
+use std::net::IpAddr;
+
 use anyhow::anyhow;
 use askama::Template;
 use axum::{
     Json, Router,
-    extract::State,
-    http::{HeaderMap, StatusCode, header},
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header, uri::Authority},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
     routing::get,
 };
@@ -33,14 +36,43 @@ const FRAME_POLICY: ContentPolicy = ContentPolicy(
     "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-pub(super) fn router() -> Router<AppState> {
-    Router::new()
+pub(super) fn router(state: &AppState) -> Router<AppState> {
+    let router = Router::new()
         .route("/dev/mail", get(list))
         .route("/dev/mail/", get(list))
         .route("/dev/mail/{id}", get(read))
         .route("/dev/mail/{id}/", get(read))
         .route("/dev/mail/{id}/html", get(read_html))
-        .route("/dev/mail/{id}/html/", get(read_html))
+        .route("/dev/mail/{id}/html/", get(read_html));
+    router.route_layer(from_fn_with_state(state.clone(), only_own_hosts))
+}
+
+/// Shows mail only under names that nobody else can point at us: a page of somebody's site, opened
+/// by the developer, could read it otherwise, by an address of its own that it has made ours (DNS
+/// rebinding).
+async fn only_own_hosts(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Answer<Response> {
+    let named = request.headers().get(header::HOST);
+    let named = named.and_then(|host| host.to_str().ok()).unwrap_or("");
+    let host = named
+        .parse::<Authority>()
+        .map(|authority| authority.host().to_ascii_lowercase());
+    if host.is_ok_and(|host| is_own(&host) || state.base_url.host_str() == Some(host.as_str())) {
+        Ok(next.run(request).await)
+    } else {
+        tracing::warn!("mail isn't shown under a host name that is not of SERVER_BASE_URL");
+        Err(Error::NotFound(ErrorCode::NotFound).into())
+    }
+}
+
+/// An address, or a name that the public DNS doesn't have.
+fn is_own(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    address.parse::<IpAddr>().is_ok()
+        || !host.is_empty() && (!host.contains('.') || host.ends_with(".localhost"))
 }
 
 #[derive(Template)]

@@ -12,7 +12,7 @@ use super::state::AppState;
 pub(super) fn router(state: &AppState) -> Router<AppState> {
     let router = docs::router(state);
     if state.caught_mail.is_some() {
-        router.merge(dev_mail::router())
+        router.merge(dev_mail::router(state))
     } else {
         router
     }

@@ -126,3 +126,28 @@ async fn an_ephemeral_server_is_stopped_while_it_starts() {
     process.finish().await.expect(0);
     assert_eq!(directories_of(id), Vec::<PathBuf>::new());
 }
+
+#[tokio::test]
+async fn caught_mail_is_shown_under_names_that_nobody_else_can_point_at_us() {
+    let server = Program::new()
+        .set("SERVER_BASE_URL", "http://users.example.com")
+        .serve()
+        .await;
+    for (host, status) in [
+        ("localhost:8000", 200),
+        ("app.localhost", 200),
+        ("[::1]:8000", 200),
+        ("192.168.1.7", 200),
+        ("users", 200),
+        ("Users.Example.com", 200),
+        ("rebound.example.net", 404),
+        ("127.0.0.1.example.net", 404),
+        ("users.example.com.", 404),
+        ("", 404),
+    ] {
+        let request = server.request(reqwest::Method::GET, "/dev/mail");
+        let answer = request.header("host", host).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{host}");
+    }
+    server.stop().await;
+}
