@@ -51,7 +51,7 @@ pub fn start_log(format: LogFormat, debug: bool, target: LogTarget) -> anyhow::R
         LogFormat::Json => layer
             .json()
             .flatten_event(true)
-            .with_current_span(false)
+            .with_current_span(true)
             .with_span_list(false)
             .boxed(),
     };

@@ -15,11 +15,6 @@ pub enum Patch<T> {
 }
 
 impl<T> Patch<T> {
-    /// Whether nothing is asked for.
-    pub fn is_keep(&self) -> bool {
-        matches!(self, Self::Keep)
-    }
-
     /// The same with the value read into another type.
     ///
     /// # Errors

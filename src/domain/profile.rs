@@ -164,12 +164,6 @@ pub struct ProfilePatch {
 }
 
 impl ProfilePatch {
-    /// Whether it changes nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self == &Self::default()
-    }
-
     /// The profile after the change.
     pub fn apply(self, profile: &mut Profile) {
         self.first_name.apply(&mut profile.first_name);

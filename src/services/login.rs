@@ -13,6 +13,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgConnection;
+use tracing::{Instrument as _, instrument};
 
 use super::{
     Ctx,
@@ -141,6 +142,7 @@ impl Login {
     /// Of any number of attempts at once no more passwords are looked at than the lockout allows. An
     /// attempt is brought to its end even when its client goes away: nobody locks an account without
     /// its owner being told.
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn log_in(
         self: &Arc<Self>,
         ctx: &Ctx,
@@ -150,7 +152,8 @@ impl Login {
         self.limits.check(ctx, Limited::Login)?;
         let identifier = normalize_identifier(username);
         let (login, ctx) = (Arc::clone(self), ctx.clone());
-        tokio::spawn(async move { login.try_password(&ctx, identifier, typed).await })
+        let attempt = async move { login.try_password(&ctx, identifier, typed).await };
+        tokio::spawn(attempt.in_current_span())
             .await
             .context("an attempt to log in failed")?
     }
@@ -192,7 +195,7 @@ impl Login {
             Err(error @ Error::Unauthenticated(ErrorCode::InvalidCredentials)) => {
                 outcome("wrong");
                 if reached_limit {
-                    self.locked_out(ctx, attempt).await?;
+                    self.locked_out(attempt).await?;
                 }
                 Err(error)
             }

@@ -10,6 +10,7 @@ use std::sync::{
 
 use anyhow::anyhow;
 use sqlx::PgConnection;
+use tracing::instrument;
 
 use super::{
     Ctx,
@@ -116,6 +117,7 @@ impl Registration {
     ///
     /// Of any number of registrations at once, on any number of instances, exactly one makes the
     /// first user.
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn register(&self, ctx: &Ctx, account: NewAccount) -> Result<Registered> {
         self.limits.check(ctx, Limited::Register)?;
         check_password(&account)?;
@@ -150,6 +152,7 @@ impl Registration {
     ///
     /// [`Error::Forbidden`] when `role` is beyond the actor's rights;
     /// [`ErrorCode::EmailAlreadyExists`], [`ErrorCode::NicknameAlreadyExists`].
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn add(&self, ctx: &Ctx, account: NewAccount, role: Option<Role>) -> Result<User> {
         ctx.require(Permission::AddUser)?;
         let role = role.unwrap_or(Role::Anonymous);
@@ -178,6 +181,7 @@ impl Registration {
     ///
     /// [`Error::Forbidden`] for anybody else; [`ErrorCode::EmailAlreadyExists`],
     /// [`ErrorCode::NicknameAlreadyExists`].
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn create_admin(&self, ctx: &Ctx, account: NewAccount) -> Result<User> {
         if !matches!(ctx.actor, Actor::System | Actor::Operator) {
             return Err(Error::Forbidden(ErrorCode::OperationNotPermitted));
@@ -204,6 +208,7 @@ impl Registration {
     /// # Concurrency
     ///
     /// Of several instances that start at once one makes the account.
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn ensure_admin(&self, ctx: &Ctx, account: NewAccount) -> Result<Option<User>> {
         let mut connection = self.platform.pool.acquire().await?;
         let is_known = users::is_configured_admin(&mut connection, &account.email).await?;

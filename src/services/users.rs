@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use sqlx::PgConnection;
+use tracing::instrument;
 
 use super::{
     Ctx,
@@ -71,6 +72,7 @@ impl Users {
     /// # Errors
     ///
     /// [`Error::Forbidden`].
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn browse(&self, ctx: &Ctx, page: Page) -> Result<Listed<User>> {
         ctx.require(Permission::BrowseUsers)?;
         let mut connection = self.platform.pool.acquire().await?;
@@ -82,6 +84,7 @@ impl Users {
     /// # Errors
     ///
     /// [`Error::Forbidden`], [`ErrorCode::UserNotFound`].
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn read(&self, ctx: &Ctx, id: UserId) -> Result<User> {
         ctx.require(Permission::ReadUser)?;
         let mut connection = self.platform.pool.acquire().await?;
@@ -97,6 +100,7 @@ impl Users {
     ///
     /// [`Error::Forbidden`] by the rules of rank, or [`ErrorCode::LastAdministrator`];
     /// [`ErrorCode::UserNotFound`]; [`ErrorCode::EmailTaken`], [`ErrorCode::NicknameAlreadyExists`].
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn edit(&self, ctx: &Ctx, id: UserId, patch: UserPatch) -> Result<User> {
         ctx.require(Permission::EditUser)?;
         let mut transaction = self.platform.pool.begin().await?;
@@ -173,6 +177,7 @@ impl Users {
     ///
     /// [`Error::Forbidden`] by the rules of rank, or [`ErrorCode::LastAdministrator`];
     /// [`ErrorCode::UserNotFound`].
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn delete(&self, ctx: &Ctx, id: UserId) -> Result<()> {
         ctx.require(Permission::DeleteUser)?;
         let mut transaction = self.platform.pool.begin().await?;
@@ -193,6 +198,7 @@ impl Users {
     ///
     /// [`Error::Forbidden`] by the rules of rank, or [`ErrorCode::LastAdministrator`];
     /// [`ErrorCode::UserNotFound`].
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn lock(&self, ctx: &Ctx, id: UserId) -> Result<User> {
         ctx.require(Permission::LockUser)?;
         let mut transaction = self.platform.pool.begin().await?;
@@ -226,6 +232,7 @@ impl Users {
     /// # Errors
     ///
     /// [`Error::Forbidden`] by the rules of rank; [`ErrorCode::UserNotFound`].
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn unlock(&self, ctx: &Ctx, id: UserId) -> Result<User> {
         ctx.require(Permission::LockUser)?;
         let mut transaction = self.platform.pool.begin().await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use tracing::instrument;
 
 use super::{
     Ctx,
@@ -75,6 +76,7 @@ impl Verification {
     ///
     /// Of several uses at once one succeeds. The user's row is locked before his token: see
     /// [`users::find_for_update`].
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn verify(&self, ctx: &Ctx, user_id: UserId, token: &OneTimeToken) -> Result<()> {
         let refused = Error::InvalidToken(ErrorCode::InvalidVerificationToken);
         let purpose = Purpose::EmailVerification;
@@ -99,6 +101,7 @@ impl Verification {
     /// # Errors
     ///
     /// [`Error::RateLimited`], [`Error::Unavailable`].
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn resend(&self, ctx: &Ctx, email: &Email) -> Result<()> {
         self.limits.check(ctx, Limited::Resend)?;
         let email = email.normalized();

@@ -68,7 +68,7 @@ impl Mail {
                     "failed_logins",
                     named()
                         .flag("by_administrator", false)
-                        .link("link", site.link(&["unlock", "0198b2c4", "t0-k_e~n"])),
+                        .link("link", site.link(&["unlock-account", "0198b2c4", "t0-k_e~n"])),
                 ),
                 ("by_administrator", named().flag("by_administrator", true)),
             ],

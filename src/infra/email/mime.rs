@@ -10,28 +10,9 @@ use lettre::{
         header::{HeaderName, HeaderValue},
     },
 };
-use thiserror::Error;
 
 use super::{SendError, values::one_line};
 use crate::domain::message::{Mailbox, Message};
-
-/// The text is not a mailbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("not an address of the form name@example.com or Name <name@example.com>")]
-pub struct InvalidMailbox;
-
-/// Reads `name@example.com` or `Name <name@example.com>`, as in the setting `MAIL_FROM`.
-///
-/// # Errors
-///
-/// [`InvalidMailbox`] for anything else.
-pub fn parse_mailbox(text: &str) -> Result<Mailbox, InvalidMailbox> {
-    let mailbox: lettre_message::Mailbox = text.trim().parse().map_err(|_| InvalidMailbox)?;
-    Ok(Mailbox {
-        name: mailbox.name.map(|name| one_line(&name)),
-        address: mailbox.email.to_string(),
-    })
-}
 
 /// Builds the mail of RFC 5322 from `message`: plain text and HTML as alternatives, marked as
 /// sent by a program (RFC 3834), everything in ASCII but for addresses that are not.
@@ -195,21 +176,6 @@ mod tests {
                 SendError::Permanent("the recipient's address is not valid".into()),
                 "{address:?}"
             );
-        }
-    }
-
-    #[test]
-    fn the_sender_setting_is_read_with_and_without_a_name() {
-        let mailbox = parse_mailbox(" Example Accounts <no-reply@example.com> ").unwrap();
-        assert_eq!(mailbox.name.as_deref(), Some("Example Accounts"));
-        assert_eq!(mailbox.address, "no-reply@example.com");
-        let mailbox = parse_mailbox("no-reply@example.com").unwrap();
-        assert_eq!(
-            (mailbox.name, mailbox.address.as_str()),
-            (None, "no-reply@example.com")
-        );
-        for text in ["", "Example", "a@b, c@d", "<>"] {
-            assert_eq!(parse_mailbox(text), Err(InvalidMailbox), "{text}");
         }
     }
 }

@@ -39,7 +39,7 @@ pub use catalog::{Catalog, CatalogOptions, TemplateProblem, TemplateProblems};
 pub use directory::{CaughtMail, DirectoryMailer};
 pub use mail::Mail;
 pub use memory::MemoryMailer;
-pub use mime::{InvalidMailbox, parse_mailbox, to_mime};
+pub use mime::to_mime;
 pub use render::{RenderError, Rendered};
 pub use smtp::{SmtpConfigError, SmtpMailer, SmtpOptions, SmtpSecurity};
 pub use values::{InvalidSiteUrl, Link, SiteUrl, Values, greeting_name};

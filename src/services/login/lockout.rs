@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use tracing::instrument;
 
 use super::{Attempt, DeviceToken, Login, Owner};
 use crate::{
@@ -37,9 +38,9 @@ struct Lockout {
 }
 
 impl Login {
-    pub(super) async fn locked_out(&self, ctx: &Ctx, attempt: Attempt) -> Result<()> {
+    pub(super) async fn locked_out(&self, attempt: Attempt) -> Result<()> {
         metrics::counter!("lockouts_total").increment(1);
-        tracing::warn!(request_id = %ctx.request_id, "too many failed logins: an account name is locked for a while");
+        tracing::warn!("too many failed logins: an account name is locked for a while");
         if attempt.device.is_some() {
             // The owner's own device: he knows.
             return Ok(());
@@ -118,6 +119,7 @@ impl Login {
     /// # Errors
     ///
     /// [`ErrorCode::InvalidUnlockToken`] when it is unknown, used, replaced or expired.
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn unlock(
         &self,
         ctx: &Ctx,
