@@ -68,6 +68,29 @@ impl Problem {
         });
         self
     }
+
+    /// What the answer to a request says of it.
+    #[must_use]
+    pub fn body(&self, request_id: RequestId) -> ProblemBody<'_> {
+        ProblemBody {
+            kind: format!("urn:user-management:problem:{}", self.code.as_str()),
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code.as_str(),
+            instance: format!("urn:uuid:{request_id}"),
+            errors: self
+                .fields
+                .iter()
+                .map(|field| FieldProblem {
+                    loc: &field.location,
+                    msg: &field.message,
+                    kind: field.kind,
+                })
+                .collect(),
+            error: self.oauth_error,
+        }
+    }
 }
 
 impl From<Error> for Problem {
@@ -191,25 +214,7 @@ pub fn render(response: Response, request_id: RequestId) -> Response {
             tracing::warn!(%request_id, error, "request turned away");
         }
     }
-    let body = ProblemBody {
-        kind: format!("urn:user-management:problem:{}", problem.code.as_str()),
-        title: problem.status.canonical_reason().unwrap_or("Error"),
-        status: problem.status.as_u16(),
-        detail: &problem.detail,
-        code: problem.code.as_str(),
-        instance: format!("urn:uuid:{request_id}"),
-        errors: problem
-            .fields
-            .iter()
-            .map(|field| FieldProblem {
-                loc: &field.location,
-                msg: &field.message,
-                kind: field.kind,
-            })
-            .collect(),
-        error: problem.oauth_error,
-    };
-    let bytes = serde_json::to_vec(&body).unwrap_or_else(|error| {
+    let bytes = serde_json::to_vec(&problem.body(request_id)).unwrap_or_else(|error| {
         tracing::error!(%request_id, %error, "can't write an error");
         Vec::new()
     });

@@ -1,15 +1,24 @@
 //! The OpenAPI document: what isn't said beside the handlers.
 
+use std::{collections::BTreeMap, time::Duration};
+
+use axum::http::StatusCode;
 use utoipa::{
     IntoResponses, Modify, OpenApi,
     openapi::{
-        self,
+        self, ContentBuilder, Header, Object, RefOr, Response, ResponseBuilder, Type,
+        example::ExampleBuilder,
         security::{Flow, OAuth2, Password, Scopes, SecurityScheme},
         server::Server,
     },
 };
+use uuid::Uuid;
 
-use super::error::ProblemBody;
+use super::error::{Problem, ProblemBody};
+use crate::{
+    domain::id::RequestId,
+    error::{Error, ErrorCode, FieldError, Rule},
+};
 
 /// The frame of the document; paths come from the routers.
 #[derive(OpenApi)]
@@ -69,60 +78,115 @@ pub fn serve_below(mut document: openapi::OpenApi, base_path: &str) -> openapi::
     document
 }
 
-/// The responses of errors, to be named beside a handler's own.
+/// The responses of errors, to be named beside a handler's own: each with the codes that it may have.
 macro_rules! problems {
-    ($($(#[doc = $doc:literal])+ $name:ident = $status:literal;)+) => { $(
+    ($($(#[doc = $doc:literal])+ $name:ident = $status:ident [$($problem:expr),+];)+) => { $(
         $(#[doc = $doc])+
         #[derive(Debug)]
         pub struct $name;
 
         impl IntoResponses for $name {
-            fn responses() -> std::collections::BTreeMap<String, openapi::RefOr<openapi::Response>> {
+            fn responses() -> BTreeMap<String, RefOr<Response>> {
                 let description: &str = concat!($($doc),+);
-                let content = openapi::ContentBuilder::new()
-                    .schema(Some(openapi::Ref::from_schema_name("Problem")))
-                    .build();
-                let response = openapi::ResponseBuilder::new()
-                    .description(description.trim())
-                    .content("application/problem+json", content)
-                    .build();
-                [($status.to_owned(), response.into())].into()
+                let problems: &[Problem] = &[$($problem.into()),+];
+                let response = response(StatusCode::$status, description.trim(), problems);
+                [(StatusCode::$status.as_str().to_owned(), response.into())].into()
             }
         }
     )+ };
 }
 
+fn response(status: StatusCode, description: &str, problems: &[Problem]) -> Response {
+    let id = RequestId(Uuid::from_u128(0x0199_c5a0_6d54_7c1e_8f6a_3b1f_2d4e_5a6b));
+    let examples = problems.iter().map(|problem| {
+        let value = serde_json::to_value(problem.body(id)).unwrap_or_default();
+        let name = value["code"].as_str().unwrap_or_default().to_owned();
+        (name, ExampleBuilder::new().value(Some(value)).build())
+    });
+    let content = ContentBuilder::new()
+        .schema(Some(openapi::Ref::from_schema_name("Problem")))
+        .examples_from_iter(examples)
+        .build();
+    let response = ResponseBuilder::new()
+        .description(description)
+        .content("application/problem+json", content);
+    let header = |description, kind, example: serde_json::Value| {
+        let mut header = Header::new(Object::with_type(kind));
+        header.description = Some(String::from(description));
+        header.example = Some(example);
+        header
+    };
+    let response = match status {
+        StatusCode::UNAUTHORIZED => response.header(
+            "WWW-Authenticate",
+            header("How to authenticate", Type::String, "Bearer".into()),
+        ),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => response.header(
+            "Retry-After",
+            header("When to come back, in seconds", Type::Integer, 1.into()),
+        ),
+        _ => response,
+    };
+    response.build()
+}
+
+fn invalid() -> Error {
+    Error::invalid(FieldError::body(
+        "email",
+        Rule::new("invalid_email", "must be a valid e-mail address"),
+    ))
+}
+
+fn at_login(problem: impl Into<Problem>) -> Problem {
+    problem.into().with_oauth_error()
+}
+
+fn malformed() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, ErrorCode::MalformedBody)
+}
+
 problems! {
     /// The body is malformed
-    Malformed = "400";
+    Malformed = BAD_REQUEST [malformed()];
     /// The body is malformed, or the address belongs to an account
-    MalformedOrEmailExists = "400";
+    MalformedOrEmailExists = BAD_REQUEST [malformed(), Error::Conflict(ErrorCode::EmailAlreadyExists)];
     /// The body is malformed, or the account is locked
-    MalformedOrLocked = "400";
+    MalformedOrLocked = BAD_REQUEST [at_login(malformed()), at_login(Error::Locked { retry_after: None })];
     /// The token is unknown, used, replaced or expired
-    InvalidLink = "400";
+    InvalidLink = BAD_REQUEST [Error::InvalidToken(ErrorCode::InvalidVerificationToken)];
     /// There is no valid access token
-    Unauthenticated = "401";
+    Unauthenticated = UNAUTHORIZED [Error::Unauthenticated(ErrorCode::NotAuthenticated)];
     /// Unknown user or wrong password, or with the right password: address not verified
-    LoginFailed = "401";
+    LoginFailed = UNAUTHORIZED [
+        at_login(Error::Unauthenticated(ErrorCode::InvalidCredentials)),
+        at_login(Error::Unauthenticated(ErrorCode::EmailNotVerified))
+    ];
     /// The caller's role doesn't allow it
-    Forbidden = "403";
+    Forbidden = FORBIDDEN [
+        Error::Forbidden(ErrorCode::OperationNotPermitted),
+        Error::Forbidden(ErrorCode::LastAdministrator)
+    ];
     /// There is no such user
-    UserNotFound = "404";
+    UserNotFound = NOT_FOUND [Error::NotFound(ErrorCode::UserNotFound)];
     /// Somebody else has this nickname
-    NicknameTaken = "409";
+    NicknameTaken = CONFLICT [Error::Conflict(ErrorCode::NicknameAlreadyExists)];
     /// Somebody else has this address or nickname
-    Taken = "409";
+    Taken = CONFLICT [
+        Error::Conflict(ErrorCode::EmailTaken),
+        Error::Conflict(ErrorCode::NicknameAlreadyExists)
+    ];
     /// The body is larger than 64 KiB
-    TooLarge = "413";
+    TooLarge = PAYLOAD_TOO_LARGE [Problem::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BodyTooLarge)];
     /// The body is of another media type
-    UnsupportedMediaType = "415";
+    UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE [
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::UnsupportedMediaType)
+    ];
     /// Fields are invalid: `errors` names them
-    Invalid = "422";
+    Invalid = UNPROCESSABLE_ENTITY [invalid()];
     /// Too many requests: `Retry-After` tells when to come back
-    TooManyRequests = "429";
+    TooManyRequests = TOO_MANY_REQUESTS [Error::RateLimited { retry_after: Duration::from_secs(1) }];
     /// The service has a fault
-    Internal = "500";
+    Internal = INTERNAL_SERVER_ERROR [Problem::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal)];
     /// The service is overloaded or a part of it is away: `Retry-After` tells when to come back
-    Unavailable = "503";
+    Unavailable = SERVICE_UNAVAILABLE [Problem::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable)];
 }

@@ -72,7 +72,10 @@ struct TokenBody {
     post, path = "/login/", operation_id = "login", tag = "login",
     request_body(content = LoginForm, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, description = "An access token", body = TokenBody),
+        (status = 200, description = "An access token", body = TokenBody, headers(
+            ("X-Device-Token" = String, description = "Presented at the next login, tells that the owner has logged in on this device before"),
+            ("Set-Cookie" = String, description = "The same for browsers"),
+        )),
         MalformedOrLocked, LoginFailed, TooLarge, UnsupportedMediaType, Invalid, TooManyRequests, Internal, Unavailable
     ),
 )]

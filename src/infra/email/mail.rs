@@ -66,9 +66,10 @@ impl Mail {
             Self::AccountLocked => vec![
                 (
                     "failed_logins",
-                    named()
-                        .flag("by_administrator", false)
-                        .link("link", site.link(&["unlock-account", "0198b2c4", "t0-k_e~n"])),
+                    named().flag("by_administrator", false).link(
+                        "link",
+                        site.link(&["unlock-account", "0198b2c4", "t0-k_e~n"]),
+                    ),
                 ),
                 ("by_administrator", named().flag("by_administrator", true)),
             ],
