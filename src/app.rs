@@ -10,12 +10,7 @@ use url::Url;
 
 use crate::{
     config::{self, Config, Environment},
-    domain::{
-        id::{RequestId, UserId},
-        lockout::LockoutPolicy,
-        message::Mailbox,
-        profile::Profile,
-    },
+    domain::{id::RequestId, lockout::LockoutPolicy, message::Mailbox, profile::Profile},
     http::state::{AppState, Shared},
     infra::{
         clock::Clock,
@@ -39,7 +34,7 @@ use crate::{
         platform::Platform,
         queue::Queue,
         rate_limits::{self, RateLimits},
-        registration::{NewAccount, Registration, RegistrationPolicy},
+        registration::{EnsuredAdmin, NewAccount, Registration, RegistrationPolicy},
         session_cache::SessionCache,
         users::Users,
         verification::Verification,
@@ -274,8 +269,7 @@ impl App {
         })
     }
 
-    /// Makes the administrator of `ADMIN_USER`, unless that was done before or the address has an
-    /// account; answers whom it made.
+    /// Makes the administrator of `ADMIN_USER`, if the setting is there.
     ///
     /// # Errors
     ///
@@ -284,7 +278,7 @@ impl App {
     /// # Concurrency
     ///
     /// Of several instances that start at once one makes him.
-    pub async fn ensure_admin(&self) -> anyhow::Result<Option<UserId>> {
+    pub async fn ensure_admin(&self) -> anyhow::Result<Option<EnsuredAdmin>> {
         let Some(admin) = self.config.accounts.first_admin.clone() else {
             return Ok(None);
         };
@@ -297,8 +291,8 @@ impl App {
             profile: Profile::default(),
         };
         let made = self.services.registration.ensure_admin(&ctx, account).await;
-        let made = made.context("can't make the administrator of ADMIN_USER")?;
-        Ok(made.map(|user| user.id))
+        made.context("can't make the administrator of ADMIN_USER")
+            .map(Some)
     }
 
     /// Starts what keeps sessions fresh and limits small: needed wherever requests are served.

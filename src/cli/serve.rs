@@ -24,6 +24,7 @@ use crate::{
         random::{Random, SystemRandom},
     },
     repository::pool,
+    services::registration::EnsuredAdmin,
     shutdown::StopSignals,
     telemetry::{self, LogTarget},
 };
@@ -229,8 +230,16 @@ async fn serve(
     let tasks = TaskTracker::new();
     app.start_listening(&tasks, &stop);
     tell(&app, bound, operations_address, database, ephemeral)?;
-    if let Some(user_id) = admin {
-        tracing::info!(%user_id, "the administrator of ADMIN_USER was made");
+    match admin {
+        Some(EnsuredAdmin::Made(user_id)) => {
+            tracing::info!(%user_id, "the administrator of ADMIN_USER was made");
+        }
+        Some(EnsuredAdmin::AddressTaken(user_id)) => tracing::warn!(
+            %user_id,
+            "the administrator of ADMIN_USER was not made: somebody else has the address; \
+             delete that account and start again, or use `users create-admin` with another address"
+        ),
+        Some(EnsuredAdmin::MadeBefore) | None => {}
     }
     for warning in warnings {
         tracing::warn!("{warning}");

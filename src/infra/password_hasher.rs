@@ -20,9 +20,6 @@ use crate::domain::password::{Password, PasswordHash, TypedPassword};
 
 /// How long a request waits for its turn before it is turned away.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// Tasks for each thread: one that it works on, and one that it finds when it has done that, so that
-/// it need not stand idle until a task of the runtime has heard of the free permit.
-const AT_HAND: usize = 2;
 /// How long a thread keeps a buffer that it doesn't use.
 const KEEP_BUFFER: Duration = Duration::from_secs(20);
 /// Blocks of 1 KiB that allocators ask the operating system for one by one, and give back at once
@@ -121,7 +118,7 @@ impl PasswordHasher {
         let dummy = phc_string(&params, &random.bytes(), &random.bytes::<32>()).into();
         Ok(Self {
             tasks,
-            permits: Arc::new(Semaphore::new(threads * AT_HAND)),
+            permits: Arc::new(Semaphore::new(threads)),
             random,
             params,
             dummy,

@@ -123,22 +123,19 @@ async fn find_wait(
 /// # Errors
 ///
 /// If the database fails.
+///
+/// # Concurrency
+///
+/// One statement. A row of no charges is left for [`sweep`].
 pub async fn refund(connection: &mut PgConnection, bucket: Bucket<'_>) -> Result<()> {
-    let kept = sqlx::query(
-        "update login_throttle set charged = charged - 1, blocked_until = '-infinity' \
-         where key = $1 and bucket = $2 and charged > 1",
+    sqlx::query(
+        "update login_throttle set charged = greatest(charged - 1, 0), blocked_until = '-infinity' \
+         where key = $1 and bucket = $2",
     )
     .bind(bucket.key.as_slice())
     .bind(bucket.device)
-    .execute(&mut *connection)
+    .execute(connection)
     .await?;
-    if kept.rows_affected() == 0 {
-        sqlx::query("delete from login_throttle where key = $1 and bucket = $2 and charged <= 1")
-            .bind(bucket.key.as_slice())
-            .bind(bucket.device)
-            .execute(connection)
-            .await?;
-    }
     Ok(())
 }
 

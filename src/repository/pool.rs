@@ -19,15 +19,12 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
 /// A pool of at most `max_connections`, which connects when it is first used.
 ///
-/// Statements are cancelled after 5 seconds, and transactions that stand idle for 10 are ended. Each
-/// statement is planned once a connection: all of ours find their rows by an index whatever the
-/// values, and planning takes longer than finding them.
+/// Statements are cancelled after 5 seconds, and transactions that stand idle for 10 are ended.
 #[must_use]
 pub fn connect(options: PgConnectOptions, max_connections: u32) -> PgPool {
     let options = options.application_name("user-management").options([
         ("statement_timeout", "5s"),
         ("idle_in_transaction_session_timeout", "10s"),
-        ("plan_cache_mode", "force_generic_plan"),
         // It pays off for statements of seconds.
         ("jit", "off"),
     ]);

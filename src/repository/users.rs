@@ -270,7 +270,7 @@ pub async fn delete(connection: &mut PgConnection, id: UserId) -> Result<bool> {
     Ok(deleted.rows_affected() == 1)
 }
 
-/// A page of users, newest last, and how many there are. What is skipped is read in the index only.
+/// A page of users, newest last, and how many there are, in one statement, so that they agree.
 ///
 /// # Errors
 ///
@@ -283,12 +283,10 @@ pub async fn list(connection: &mut PgConnection, page: Page) -> Result<Listed<Us
         total: i64,
     }
     let rows: Vec<Row> = sqlx::query_as(concat!(
-        "with page as materialized \
-         (select created_at, id from users order by created_at, id limit $1 offset $2) \
-         select ",
+        "select ",
         columns!(),
         ", (select sum(users)::bigint from user_counts) as total \
-         from users join page using (created_at, id) order by created_at, id"
+         from users order by created_at, id limit $1 offset $2"
     ))
     .bind(i64::from(page.limit))
     .bind(i64::from(page.skip))

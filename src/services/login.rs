@@ -140,8 +140,8 @@ impl Login {
     /// # Concurrency
     ///
     /// Of any number of attempts at once no more passwords are looked at than the lockout allows. An
-    /// attempt is brought to its end even when its client goes away: nobody locks an account without
-    /// its owner being told.
+    /// attempt is brought to its end even when its client goes away: nobody locks an account by that
+    /// without its owner being told.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn log_in(
         self: &Arc<Self>,
@@ -194,19 +194,25 @@ impl Login {
         match self.check(ctx, &attempt, credentials).await {
             Err(error @ Error::Unauthenticated(ErrorCode::InvalidCredentials)) => {
                 outcome("wrong");
-                if reached_limit {
-                    self.locked_out(attempt).await?;
+                if reached_limit && let Err(failure) = self.locked_out(attempt).await {
+                    tracing::error!(error = %failure, "the owner of a locked account isn't told");
                 }
                 Err(error)
             }
             // No guess was answered: the password wasn't looked at, or it was right and what follows failed.
             Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => {
-                let mut connection = self.platform.pool.acquire().await?;
-                login_throttle::refund(&mut connection, attempt.bucket()).await?;
+                if let Err(failure) = self.refund(&attempt).await {
+                    tracing::warn!(error = %failure, "an attempt that was none stays charged");
+                }
                 Err(error)
             }
             answer => answer,
         }
+    }
+
+    async fn refund(&self, attempt: &Attempt) -> Result<()> {
+        let mut connection = self.platform.pool.acquire().await?;
+        login_throttle::refund(&mut connection, attempt.bucket()).await
     }
 
     /// The device of the account's owner that the client names, if it names one.

@@ -9,7 +9,7 @@ use std::sync::{
 };
 
 use anyhow::anyhow;
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use tracing::instrument;
 
 use super::{
@@ -62,6 +62,17 @@ pub enum Registered {
     User(Box<User>),
     /// The service doesn't tell: see `HIDE_ACCOUNT_EXISTENCE`.
     Undisclosed,
+}
+
+/// What became of the administrator whom a setting asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnsuredAdmin {
+    /// He was made.
+    Made(UserId),
+    /// He was made before, or is an administrator already.
+    MadeBefore,
+    /// Somebody else, who is no administrator, has the address.
+    AddressTaken(UserId),
 }
 
 /// The policy for new accounts.
@@ -129,11 +140,16 @@ impl Registration {
             // chose it too, made an account.
             account.nickname = None;
         }
-        let user = match self.insert_registered(ctx, account, &hash).await {
+        let mut connection = self.platform.pool.acquire().await?;
+        let made = self
+            .insert_registered(&mut connection, ctx, account, &hash)
+            .await;
+        let user = match made {
             Err(Error::Conflict(ErrorCode::EmailAlreadyExists))
                 if self.policy.hide_account_existence =>
             {
-                self.tell_owner(email).await?;
+                // On the same connection: to wait for another one would tell.
+                self.tell_owner(&mut connection, email).await?;
                 return Ok(Registered::Undisclosed);
             }
             made => made?,
@@ -198,8 +214,7 @@ impl Registration {
         Ok(user)
     }
 
-    /// Makes the administrator whom a setting asks for, once: not if the address has an account, and
-    /// not again when he was deleted. Answers whom it made.
+    /// Makes the administrator whom a setting asks for, once: not again when he was deleted.
     ///
     /// # Errors
     ///
@@ -209,47 +224,48 @@ impl Registration {
     ///
     /// Of several instances that start at once one makes the account.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
-    pub async fn ensure_admin(&self, ctx: &Ctx, account: NewAccount) -> Result<Option<User>> {
+    pub async fn ensure_admin(&self, ctx: &Ctx, account: NewAccount) -> Result<EnsuredAdmin> {
         let mut connection = self.platform.pool.acquire().await?;
         let is_known = users::is_configured_admin(&mut connection, &account.email).await?;
         drop(connection);
         if is_known {
-            return Ok(None);
+            return Ok(EnsuredAdmin::MadeBefore);
         }
         let hash = self.hasher.hash(&account.password).await?;
         let mut transaction = self.platform.pool.begin().await?;
         if !users::claim_configured_admin(&mut transaction, &account.email, ctx.now).await? {
-            return Ok(None);
+            return Ok(EnsuredAdmin::MadeBefore);
         }
         let email = account.email.normalized();
-        if users::find_by_email(&mut transaction, &email)
-            .await?
-            .is_some()
-        {
+        if let Some(user) = users::find_by_email(&mut transaction, &email).await? {
+            if user.role != Role::Admin {
+                // Nothing is noted: when that account is gone, the administrator is made.
+                return Ok(EnsuredAdmin::AddressTaken(user.id));
+            }
             transaction.commit().await?;
-            return Ok(None);
+            return Ok(EnsuredAdmin::MadeBefore);
         }
         self.claim_first(&mut transaction, ctx).await?;
         let mut user = self.user(ctx, account, Role::Admin);
         user.0.email_verified_at = Some(ctx.now);
         let user = self.insert(&mut transaction, user, &hash, None).await?;
         transaction.commit().await?;
-        Ok(Some(user))
+        Ok(EnsuredAdmin::Made(user.id))
     }
 
     async fn insert_registered(
         &self,
+        connection: &mut PgConnection,
         ctx: &Ctx,
         account: NewAccount,
         hash: &PasswordHash,
     ) -> Result<User> {
         if self.first_user_exists.load(Ordering::Relaxed) {
-            let mut connection = self.platform.pool.acquire().await?;
             return self
-                .insert_unverified(&mut connection, ctx, account, Role::Anonymous, hash)
+                .insert_unverified(connection, ctx, account, Role::Anonymous, hash)
                 .await;
         }
-        let mut transaction = self.platform.pool.begin().await?;
+        let mut transaction = connection.begin().await?;
         let role = match self.claim_first(&mut transaction, ctx).await? {
             true if self.policy.first_user_is_admin => Role::Admin,
             _ => Role::Anonymous,

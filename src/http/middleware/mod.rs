@@ -55,7 +55,8 @@ pub fn stack(router: Router, state: &AppState) -> Router {
 async fn limit_time(request: Request, next: Next) -> Response {
     let end = Instant::now() + TIME_LIMIT;
     let (request, leftover) = Leftover::lend(request);
-    // Whatever the request had begun is dropped with it: its transaction is rolled back.
+    // Whatever the request had begun is dropped with it: a transaction is rolled back, and a single
+    // statement is done wholly or not at all.
     let response = match timeout_at(end, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::from(Error::Unavailable(anyhow!(

@@ -1,5 +1,6 @@
 //! New rows of the table `users`, and who is the first.
 
+use anyhow::anyhow;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
 
@@ -11,7 +12,7 @@ use crate::{
         token::{OneTimeToken, Purpose},
         user::User,
     },
-    error::Result,
+    error::{Error, Result},
     repository::jobs::NewJob,
 };
 
@@ -138,7 +139,7 @@ pub async fn insert(
 ///
 /// # Errors
 ///
-/// As of [`insert`]. `mail` must have neither a serial nor a dedupe key.
+/// As of [`insert`]; [`Error::Internal`] where `mail` is not simply due now.
 ///
 /// # Concurrency
 ///
@@ -151,6 +152,11 @@ pub async fn insert_unverified(
     mail: &NewJob,
     now_override: Option<DateTime<Utc>>,
 ) -> Result<bool> {
+    if mail.serial_key.is_some() || mail.dedupe_key.is_some() || mail.run_at.is_some() {
+        return Err(Error::Internal(anyhow!(
+            "a job with keys or a time can't be enqueued with a user"
+        )));
+    }
     let purpose = Purpose::EmailVerification;
     let secret = mail.secret.as_ref();
     let insert = sqlx::query(concat!(

@@ -4,6 +4,8 @@
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use sqlx::PgConnection;
 
 use super::Registration;
 use crate::{
@@ -31,17 +33,20 @@ struct KnownAddress {
 }
 
 impl Registration {
-    /// As little work as an account that is made: the time that an answer takes must not tell.
-    pub(super) async fn tell_owner(&self, email: String) -> Result<()> {
+    /// About as little work as an account that is made: the time that an answer takes must not tell.
+    pub(super) async fn tell_owner(
+        &self,
+        connection: &mut PgConnection,
+        email: String,
+    ) -> Result<()> {
+        let digest = Sha256::digest(email.as_bytes());
+        let key = u128::from_be_bytes(*digest.first_chunk().context("a digest has 32 bytes")?);
         let payload = serde_json::to_value(KnownAddress { email }).context("can't write a job")?;
-        let mut connection = self.platform.pool.acquire().await?;
-        self.platform
-            .queue
-            .enqueue(
-                &mut connection,
-                &NewJob::new(NOTIFY_ACCOUNT_EXISTS, payload),
-            )
-            .await?;
+        let job = NewJob {
+            dedupe_key: Some(format!("{}:{key:032x}", NOTIFY_ACCOUNT_EXISTS.name)),
+            ..NewJob::new(NOTIFY_ACCOUNT_EXISTS, payload)
+        };
+        self.platform.queue.enqueue(connection, &job).await?;
         self.platform.queue.wake();
         Ok(())
     }

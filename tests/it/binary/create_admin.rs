@@ -140,3 +140,34 @@ async fn the_administrator_of_the_settings_is_made_once() {
     assert_eq!(server.log_in("root@example.com").await.status(), 200);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn whoever_took_the_address_of_the_administrator_first_is_told_of() {
+    let database = TestDatabase::create().await;
+    let program = Program::on(&database).set("FIRST_USER_IS_ADMIN", "false");
+    let server = program.serve().await;
+    let squatter = server.register("root@example.com").await.unwrap();
+    assert_eq!(squatter.status(), 200);
+    server.stop().await;
+    let program = program
+        .set("ADMIN_USER", "Root@example.com")
+        .set("ADMIN_PASSWORD", "Another*1234");
+    for _ in 0..2 {
+        let log = program.serve().await.stop().await.stdout;
+        assert!(log.contains("somebody else has the address"), "{log}");
+    }
+    sqlx::query("delete from users")
+        .execute(&database.pool)
+        .await
+        .unwrap();
+    let log = program.serve().await.stop().await.stdout;
+    assert!(
+        log.contains("the administrator of ADMIN_USER was made"),
+        "{log}"
+    );
+    let admins: i64 = sqlx::query_scalar("select count(*) from users where role = 'ADMIN'")
+        .fetch_one(&database.pool)
+        .await
+        .unwrap();
+    assert_eq!(admins, 1);
+}
