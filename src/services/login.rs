@@ -97,6 +97,8 @@ pub struct Login {
 struct Attempt {
     typed: TypedPassword,
     identifier: String,
+    /// Of the account of this name, if there is one.
+    user_id: Option<UserId>,
     key: [u8; 32],
     device: Option<[u8; DEVICE_ID]>,
 }
@@ -166,7 +168,8 @@ impl Login {
     ) -> Result<LoggedIn> {
         let (attempt, credentials, charge) = {
             let mut connection = self.platform.pool.acquire().await?;
-            let attempt = Attempt {
+            let mut attempt = Attempt {
+                user_id: None,
                 key: self.key(&identifier),
                 device: self.find_device(&mut connection, ctx, &identifier).await?,
                 identifier,
@@ -180,6 +183,7 @@ impl Login {
                 self.platform.clock.database_override(),
             );
             let (charge, credentials) = charge.await.map_err(unavailable)?;
+            attempt.user_id = credentials.as_ref().map(|found| found.user_id);
             (attempt, credentials, charge)
         };
         let reached_limit = match charge {

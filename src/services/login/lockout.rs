@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use tracing::instrument;
+use uuid::Uuid;
 
 use super::{Attempt, DeviceToken, Login, Owner};
 use crate::{
@@ -34,7 +35,8 @@ const NOTICE_WAIT: TimeDelta = TimeDelta::hours(1);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Lockout {
-    identifier: String,
+    /// None where the name has no account: nobody shall read here who was tried.
+    user_id: Option<Uuid>,
 }
 
 impl Login {
@@ -45,15 +47,9 @@ impl Login {
             // The owner's own device: he knows.
             return Ok(());
         }
-        // What is no address is no account's name, and may be a password in the wrong field.
-        if Email::parse(&attempt.identifier).is_err() {
-            return Ok(());
-        }
-        // The same for addresses without an account: a job looks.
-        let payload = serde_json::to_value(Lockout {
-            identifier: attempt.identifier,
-        })
-        .context("can't write a job")?;
+        // The same for names without an account, so that the time doesn't tell.
+        let user_id = attempt.user_id.map(|id| id.0);
+        let payload = serde_json::to_value(Lockout { user_id }).context("can't write a job")?;
         let mut connection = self.platform.pool.acquire().await?;
         self.platform
             .queue
@@ -73,14 +69,13 @@ impl Login {
         payload: &serde_json::Value,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        let Lockout { identifier } =
-            Deserialize::deserialize(payload).context("can't read a job")?;
-        let mut transaction = self.platform.pool.begin().await?;
-        let Some(user) = users::find_by_email(&mut transaction, &identifier).await? else {
+        let Lockout { user_id } = Deserialize::deserialize(payload).context("can't read a job")?;
+        let Some(user_id) = user_id.map(UserId) else {
             return Ok(());
         };
+        let mut transaction = self.platform.pool.begin().await?;
         // He must not be deleted meanwhile.
-        let Some(user) = users::find_for_update(&mut transaction, user.id).await? else {
+        let Some(user) = users::find_for_update(&mut transaction, user_id).await? else {
             return Ok(());
         };
         if user.email_verified_at.is_none()
