@@ -62,6 +62,10 @@ impl Email {
         if local.starts_with('.') || local.ends_with('.') || local.contains("..") {
             return Err(INVALID);
         }
+        // An encoded word (RFC 2047), behind which mail programs may see another address.
+        if local.contains("=?") {
+            return Err(AMBIGUOUS);
+        }
         Ok(Self(address))
     }
 
@@ -165,6 +169,7 @@ mod tests {
             "a@-b.example",
             "a@b_c.example",
             "<a@b.example>",
+            "=?utf-8?q?vic=40bank?=@example.com",
             &long,
         ] {
             assert!(Email::parse(typed).is_err(), "{typed:?} was taken");

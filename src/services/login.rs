@@ -1,18 +1,17 @@
-//! Logging in; `lockout.rs` beside has the mails and links of lockout.
+//! Logging in; beside, `devices.rs` has the tokens of known devices and `lockout.rs` the mails and
+//! links of lockout.
 //!
 //! Each attempt is charged before its password is looked at, see [`crate::domain::lockout`], by the
 //! name that was typed and whether or not there is such an account. A device on which the owner has
 //! logged in before is counted apart, so that nobody can keep the owner out by failing in his name.
 
+mod devices;
 mod lockout;
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use chrono::{DateTime, TimeDelta, Utc};
-use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::PgConnection;
+use chrono::TimeDelta;
 use tracing::{Instrument as _, instrument};
 
 use super::{
@@ -41,12 +40,9 @@ use crate::{
     },
 };
 
+use devices::{DEVICE_ID, Owner};
+pub use devices::{DEVICE_LIFETIME, DeviceToken};
 pub use lockout::NOTIFY_LOCKOUT;
-
-/// How long a device counts as the owner's after his last login on it.
-pub const DEVICE_LIFETIME: TimeDelta = TimeDelta::days(365);
-/// Bytes of a device's id.
-const DEVICE_ID: usize = 16;
 
 /// A successful login.
 #[derive(Debug)]
@@ -57,15 +53,6 @@ pub struct LoggedIn {
     pub access_token: AccessToken,
     /// What tells next time that he has logged in on this device before.
     pub device_token: DeviceToken,
-}
-
-/// Tells that the owner of an account has logged in on this device before.
-#[derive(Debug, Clone)]
-pub struct DeviceToken {
-    /// Tells accounts apart, so that a device can keep a token for each: 12 hexadecimal digits.
-    pub account: String,
-    /// The token.
-    pub token: SecretString,
 }
 
 /// Keys, limits and lifetimes of logins.
@@ -219,25 +206,6 @@ impl Login {
         login_throttle::refund(&mut connection, attempt.bucket()).await
     }
 
-    /// The device of the account's owner that the client names, if it names one.
-    async fn find_device(
-        &self,
-        connection: &mut PgConnection,
-        ctx: &Ctx,
-        identifier: &str,
-    ) -> Result<Option<[u8; DEVICE_ID]>> {
-        if ctx.client.device_tokens.is_empty() {
-            return Ok(None);
-        }
-        let credentials = users::find_credentials(connection, identifier).await?;
-        Ok(credentials.and_then(|credentials| {
-            let owner = Owner::of(credentials.user_id, &credentials.password_hash);
-            let mut presented = ctx.client.device_tokens.iter();
-            presented
-                .find_map(|token| self.read_device_token(token.expose_secret(), &owner, ctx.now))
-        }))
-    }
-
     async fn check(
         &self,
         ctx: &Ctx,
@@ -330,57 +298,6 @@ impl Login {
 
     fn key(&self, identifier: &str) -> [u8; 32] {
         self.options.throttle_key.tag(&[identifier.as_bytes()])
-    }
-
-    /// Names a device to its owner: an id, the time, and a signature. The device keeps its id from
-    /// login to login.
-    fn device_token(
-        &self,
-        device: Option<[u8; DEVICE_ID]>,
-        owner: &Owner,
-        now: DateTime<Utc>,
-    ) -> DeviceToken {
-        let id = device.unwrap_or_else(|| self.platform.random.bytes());
-        let issued = now.timestamp().to_be_bytes();
-        let key = &self.options.device_key;
-        let signature = key.tag(&[&id, &issued, &owner.0]);
-        let account = key.tag(&[b"account", &owner.0[..16]]);
-        DeviceToken {
-            account: account[..6]
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-            token: BASE64_URL_SAFE_NO_PAD
-                .encode([id.as_slice(), &issued, &signature].concat())
-                .into(),
-        }
-    }
-
-    /// The device that a token names, if we signed it for this owner within its lifetime.
-    fn read_device_token(
-        &self,
-        token: &str,
-        owner: &Owner,
-        now: DateTime<Utc>,
-    ) -> Option<[u8; DEVICE_ID]> {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (id, rest) = bytes.split_first_chunk::<DEVICE_ID>()?;
-        let (issued, signature) = rest.split_first_chunk::<8>()?;
-        let age = now - DateTime::from_timestamp(i64::from_be_bytes(*issued), 0)?;
-        let is_ours = self
-            .options
-            .device_key
-            .verify(&[id, issued, &owner.0], signature);
-        (is_ours && age < DEVICE_LIFETIME).then_some(*id)
-    }
-}
-
-/// Whom a device token is for: an account, until its password changes.
-struct Owner(Vec<u8>);
-
-impl Owner {
-    fn of(user_id: UserId, hash: &PasswordHash) -> Self {
-        Self([user_id.0.as_bytes().as_slice(), hash.expose().as_bytes()].concat())
     }
 }
 

@@ -335,7 +335,14 @@ impl Registration {
                 return Ok(user);
             }
             if chosen {
-                return Err(Error::Conflict(ErrorCode::NicknameAlreadyExists));
+                // Who registers twice is to hear of his address.
+                let email = user.email.normalized();
+                let known = users::find_by_email(connection, &email).await?.is_some();
+                return Err(Error::Conflict(if known {
+                    ErrorCode::EmailAlreadyExists
+                } else {
+                    ErrorCode::NicknameAlreadyExists
+                }));
             }
             user.nickname = self.nicknames.generate();
         }

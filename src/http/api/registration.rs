@@ -82,7 +82,7 @@ pub struct NewUserBody {
     github_profile_url: Option<String>,
     /// The role, as far as the caller may give it.
     #[schema(value_type = Option<RoleName>)]
-    role: Option<String>,
+    role: Option<serde_json::Value>,
 }
 
 /// [`NewUserBody`] at registration: a role is accepted and ignored there, whatever it is, so the document
@@ -133,7 +133,9 @@ impl NewUserBody {
     /// [`Error::Invalid`](crate::error::Error::Invalid) with every invalid field.
     pub(super) fn parse_with_role(self) -> Result<(NewAccount, Option<Role>)> {
         let mut errors = FieldErrors::default();
-        let role = self.role.as_deref().map(parse_role).transpose();
+        let role = self.role.as_ref();
+        let role = role.map(|name| parse_role(name.as_str().unwrap_or_default()));
+        let role = role.transpose();
         let account = self.read(&mut errors);
         let role = errors.take("role", role);
         errors.finish(account.zip(role))

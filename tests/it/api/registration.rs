@@ -154,10 +154,16 @@ async fn the_first_user_is_the_administrator_and_the_next_are_not() {
     let body = json!({"email": "second@example.com", "password": PASSWORD, "role": "ADMIN"});
     let second = register(&app, &body).await.expect(200);
     assert_eq!(second.text("role"), "ANONYMOUS");
-    // What is ignored may be anything of its type.
-    let body = json!({"email": "third@example.com", "password": PASSWORD, "role": "EMPEROR"});
-    let third = register(&app, &body).await.expect(200);
-    assert_eq!(third.text("role"), "ANONYMOUS");
+    // What is ignored may be anything.
+    for (number, role) in [json!("EMPEROR"), json!(5), json!(null), json!({"a": [1]})]
+        .into_iter()
+        .enumerate()
+    {
+        let email = format!("third{number}@example.com");
+        let body = json!({"email": email, "password": PASSWORD, "role": role});
+        let third = register(&app, &body).await.expect(200);
+        assert_eq!(third.text("role"), "ANONYMOUS");
+    }
     app.deliver_mail().await;
     // Whoever registers first on an emptied list of users is not the first.
     sqlx::query("delete from users")
@@ -273,5 +279,20 @@ async fn where_accounts_are_hidden_a_chosen_nickname_does_not_tell_either() {
         .json();
     assert_eq!(users["total"], 3);
     assert!(!users.to_string().contains("clever_panda"));
+    app.deliver_mail().await;
+}
+
+#[tokio::test]
+async fn who_registers_a_second_time_hears_of_his_address_and_not_of_his_nickname() {
+    let app = TestApp::start().await;
+    let body = json!({"email": "ada@example.com", "password": PASSWORD, "nickname": "ada"});
+    register(&app, &body).await.expect(200);
+    register(&app, &body)
+        .await
+        .expect_problem(400, "email_already_exists");
+    let other = json!({"email": "eve@example.com", "password": PASSWORD, "nickname": "ADA"});
+    register(&app, &other)
+        .await
+        .expect_problem(409, "nickname_already_exists");
     app.deliver_mail().await;
 }

@@ -107,7 +107,6 @@ async fn members_of_the_wrong_type_are_named_and_not_repeated() {
         "profile_picture_url",
         "linkedin_profile_url",
         "github_profile_url",
-        "role",
     ] {
         for value in [
             "4711",
@@ -122,6 +121,15 @@ async fn members_of_the_wrong_type_are_named_and_not_repeated() {
             let case = Case::invalid(body, request, &fields);
             cases.push(case.secret("4711").secret("s3cret"));
         }
+    }
+    // Registration ignores a role; whoever may give one hears that this is none.
+    let admin = app.admin().await;
+    for role in ["4711", r#"{"s3cret": 4711}"#, r#""s3cret""#] {
+        let body =
+            format!(r#"{{"email": "eve@example.com", "password": "Other*1234", "role": {role}}}"#);
+        let request = app.post("/users/").by(&admin).raw(JSON, body.clone());
+        let case = Case::invalid(body, request, &["body.role unknown_role"]);
+        cases.push(case.secret("4711").secret("s3cret"));
     }
     refuse_all(&app, cases).await;
 }
