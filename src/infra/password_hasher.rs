@@ -5,20 +5,28 @@
 //! that answer requests, which therefore hardly feel a storm of logins. A buffer that wasn't used
 //! for a while is given back.
 
-use std::{num::NonZeroUsize, sync::Arc, thread, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
     password_hash::phc::{self, Ident, ParamsString, Salt},
 };
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use unicode_normalization::{UnicodeNormalization as _, is_nfkc};
 
 use super::random::Random;
 use crate::domain::password::{Password, PasswordHash, TypedPassword};
 
-/// How long a request waits for its turn before it is turned away.
+/// How long a request waits for a thread before it is turned away.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How long a thread keeps a buffer that it doesn't use.
 const KEEP_BUFFER: Duration = Duration::from_secs(20);
@@ -86,7 +94,6 @@ type Task = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
 /// [`LONGEST_WAIT`].
 pub struct PasswordHasher {
     tasks: Sender<Task>,
-    permits: Arc<Semaphore>,
     random: Arc<dyn Random>,
     params: Params,
     /// A hash of nothing anybody knows, compared with where there is no account.
@@ -118,7 +125,6 @@ impl PasswordHasher {
         let dummy = phc_string(&params, &random.bytes(), &random.bytes::<32>()).into();
         Ok(Self {
             tasks,
-            permits: Arc::new(Semaphore::new(threads)),
             random,
             params,
             dummy,
@@ -185,18 +191,14 @@ impl PasswordHasher {
         &self,
         work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
     ) -> Result<T, Busy> {
-        let permit = Arc::clone(&self.permits).acquire_owned();
-        let permit = tokio::time::timeout(LONGEST_WAIT, permit)
-            .await
-            .map_err(|_| {
-                metrics::counter!("password_hashes_refused_total").increment(1);
-                Busy
-            })?
-            .map_err(|_| Busy)?;
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
+        // By the thread that begins, or by the caller who waits no longer: whoever is first.
+        let taken = Arc::new(AtomicBool::new(false));
+        let begun = Arc::clone(&taken);
         let task: Task = Box::new(move |memory| {
-            // The permit goes with the task: a caller who has gone away doesn't free a thread.
-            let _permit = permit;
+            if answer.is_closed() || begun.swap(true, Ordering::Relaxed) {
+                return;
+            }
             let started = std::time::Instant::now();
             let result = work(memory);
             metrics::histogram!("password_hash_seconds").record(started.elapsed());
@@ -204,7 +206,15 @@ impl PasswordHasher {
             drop(answer.send(result));
         });
         self.tasks.send(task).map_err(|_| Busy)?;
-        answered.await.map_err(|_| Busy)
+        let answer = match tokio::time::timeout(LONGEST_WAIT, &mut answered).await {
+            Ok(answer) => answer,
+            Err(_) if taken.swap(true, Ordering::Relaxed) => answered.await,
+            Err(_) => {
+                metrics::counter!("password_hashes_refused_total").increment(1);
+                return Err(Busy);
+            }
+        };
+        answer.map_err(|_| Busy)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Tests of hashing.
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::infra::random::{SeededRandom, SystemRandom};
 
@@ -92,8 +94,16 @@ async fn who_finds_no_thread_free_within_a_second_is_turned_away() {
         Arc::new(SystemRandom),
     )
     .unwrap();
-    let taken = Arc::clone(&hasher.permits).acquire_owned().await.unwrap();
-    assert_eq!(hasher.verify(&typed("x"), None).await.unwrap_err(), Busy);
-    drop(taken);
+    let (open, gate) = crossbeam_channel::bounded(0);
+    let wait = move |_: &mut Vec<Block>| gate.recv().unwrap();
+    hasher.tasks.send(Box::new(wait)).unwrap();
+    let (looked, looks) = crossbeam_channel::bounded(1);
+    let begun = Instant::now();
+    assert_eq!(hasher.run(move |_| looked.send(())).await, Err(Busy));
+    assert_eq!(begun.elapsed(), LONGEST_WAIT);
+    // Nor is it looked at later, when the thread is free.
+    tokio::time::resume();
+    open.send(()).unwrap();
     assert!(hasher.verify(&typed("x"), None).await.is_ok());
+    assert!(looks.try_recv().is_err());
 }
