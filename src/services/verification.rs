@@ -42,6 +42,16 @@ struct Resend {
     email: String,
 }
 
+/// The job [`RESEND_VERIFICATION`] for this address in lower case.
+///
+/// # Errors
+///
+/// Never by what it is given.
+pub fn resend_job(email: String) -> Result<NewJob> {
+    let payload = serde_json::to_value(Resend { email }).context("can't write a job")?;
+    Ok(NewJob::new(RESEND_VERIFICATION, payload))
+}
+
 /// Verifies addresses.
 pub struct Verification {
     platform: Platform,
@@ -110,10 +120,9 @@ impl Verification {
                 .try_into()
                 .context("a tag has 32 bytes")?,
         );
-        let payload = serde_json::to_value(Resend { email }).context("can't write a job")?;
         let job = NewJob {
             dedupe_key: Some(format!("{}:{key:032x}", RESEND_VERIFICATION.name)),
-            ..NewJob::new(RESEND_VERIFICATION, payload)
+            ..resend_job(email)?
         };
         let mut connection = self.platform.pool.acquire().await?;
         self.platform.queue.enqueue(&mut connection, &job).await?;

@@ -15,7 +15,7 @@ use crate::{
         notices::{self, Notice},
         users,
     },
-    services::mail::UserMail,
+    services::{mail::UserMail, verification},
 };
 
 /// The job that tells the owner of an account that somebody tried to register with his address.
@@ -51,7 +51,8 @@ impl Registration {
         Ok(())
     }
 
-    /// Does the job [`NOTIFY_ACCOUNT_EXISTS`]: mails the account's owner, once an hour at most.
+    /// Does the job [`NOTIFY_ACCOUNT_EXISTS`]: mails the account's owner, once an hour at most. Whose
+    /// address isn't verified yet needs another link: he can't log in.
     ///
     /// # Errors
     ///
@@ -64,12 +65,18 @@ impl Registration {
         let KnownAddress { email } =
             Deserialize::deserialize(payload).context("can't read a job")?;
         let mut transaction = self.platform.pool.begin().await?;
+        let Some(user) = users::find_by_email(&mut transaction, &email).await? else {
+            return Ok(());
+        };
+        // He must not be deleted meanwhile.
+        let Some(user) = users::find_for_update(&mut transaction, user.id).await? else {
+            return Ok(());
+        };
         let notice = Notice::AccountExists;
-        if let Some(user) = users::find_by_email(&mut transaction, &email).await?
-            // He must not be deleted meanwhile.
-            && let Some(user) = users::find_for_update(&mut transaction, user.id).await?
-            && notices::claim(&mut transaction, user.id, notice, now, NOTICE_WAIT).await?
-        {
+        if user.email_verified_at.is_none() {
+            let job = verification::resend_job(email)?;
+            self.platform.queue.enqueue(&mut transaction, &job).await?;
+        } else if notices::claim(&mut transaction, user.id, notice, now, NOTICE_WAIT).await? {
             self.mails
                 .enqueue(&mut transaction, user.id, UserMail::AccountExists, now)
                 .await?;

@@ -234,16 +234,33 @@ async fn where_accounts_are_hidden_every_registration_is_answered_alike() {
             )
         })
         .collect();
-    // Whoever registered got his link; both owners were told that somebody tried again.
+    // Whoever registered got his link; the owner was told that somebody tried again.
     assert_eq!(
         told,
-        [
-            ("ada@example.com", false),
-            ("new@example.com", false),
-            ("new@example.com", true)
-        ]
-        .into()
+        [("ada@example.com", false), ("new@example.com", true)].into()
     );
+    assert_eq!(mails.len(), 2);
+}
+
+#[tokio::test]
+async fn where_accounts_are_hidden_who_lost_his_link_gets_another_by_registering_again() {
+    let app = TestApp::start_with(&[("HIDE_ACCOUNT_EXISTENCE", "true")]).await;
+    app.admin().await;
+    let mut links = Vec::new();
+    for _ in 0..2 {
+        app.clock.advance(TimeDelta::minutes(2));
+        app.register("new@example.com").await.expect(202);
+        links.extend(
+            app.deliver_mail()
+                .await
+                .iter()
+                .map(|mail| link_in(&mail.text)),
+        );
+    }
+    assert_eq!(links.len(), 2);
+    app.get(&links[0]).send().await.expect(400);
+    app.get(&links[1]).send().await.expect(200);
+    app.log_in("new@example.com").await.expect(200);
 }
 
 #[tokio::test]
