@@ -126,6 +126,8 @@ pub struct App {
     pub state: AppState,
     /// Wakes the worker.
     pub wake_up: WakeUp,
+    /// Requests that go on without their clients: wait for them before the database is closed.
+    pub detached: TaskTracker,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     cache: Arc<SessionCache>,
@@ -154,11 +156,13 @@ impl App {
         } = parts;
         let pool = pool::connect(database.clone(), config.database.max_connections);
         let wake_up = WakeUp::new();
+        let detached = TaskTracker::new();
         let platform = Platform {
             pool: pool.clone(),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
             queue: Queue::new(Arc::clone(&clock), wake_up.clone()),
+            detached: detached.clone(),
         };
         let cache = Arc::new(SessionCache::default());
         let limits = Arc::new(RateLimits::new(config.login.rate_limits));
@@ -260,6 +264,7 @@ impl App {
             pool,
             state,
             wake_up,
+            detached,
             clock,
             random,
             cache,

@@ -263,8 +263,10 @@ async fn serve(
         state.drain();
     });
     server::serve(listener, http::router(&app.state), stop).await;
-    tasks.close();
-    tasks.wait().await;
+    for tasks in [tasks, app.detached.clone()] {
+        tasks.close();
+        tasks.wait().await;
+    }
     drained.cancel();
     operations.await.context("the server of metrics failed")?;
     app.pool.close().await;

@@ -142,7 +142,9 @@ impl Login {
         let identifier = normalize_identifier(username);
         let (login, ctx) = (Arc::clone(self), ctx.clone());
         let attempt = async move { login.try_password(&ctx, identifier, typed).await };
-        tokio::spawn(attempt.in_current_span())
+        self.platform
+            .detached
+            .spawn(attempt.in_current_span())
             .await
             .context("an attempt to log in failed")?
     }

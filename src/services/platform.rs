@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sqlx::PgPool;
+use tokio_util::task::TaskTracker;
 
 use super::queue::Queue;
 use crate::infra::{clock::Clock, random::Random};
@@ -18,4 +19,6 @@ pub struct Platform {
     pub random: Arc<dyn Random>,
     /// Work for later.
     pub queue: Queue,
+    /// What goes on when the client who asked for it has gone, and is waited for at the end.
+    pub detached: TaskTracker,
 }
