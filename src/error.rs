@@ -41,7 +41,8 @@ pub enum Error {
         /// When the next one will be taken.
         retry_after: Duration,
     },
-    /// The service or one of its backing services can't do it now; nothing was done.
+    /// The service or one of its backing services can't do it now. Nothing was done, but where the
+    /// connection was lost while a statement ran: that one was done wholly or not at all.
     #[error("unavailable: {0}")]
     Unavailable(#[source] anyhow::Error),
     /// A fault of ours.
