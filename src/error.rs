@@ -119,6 +119,8 @@ error_codes! {
     EmailAlreadyExists = "email_already_exists", "Email already exists";
     /// Somebody else has this address: the answer to a change of it.
     EmailTaken = "email_taken", "Email already exists";
+    /// Somebody has this phone number.
+    PhoneNumberAlreadyExists = "phone_number_already_exists", "Phone number already exists";
     /// Somebody has this nickname.
     NicknameAlreadyExists = "nickname_already_exists", "Nickname already exists";
     /// No such user.

@@ -86,7 +86,7 @@ fn first_admin(reader: &mut Reader<'_>, email: &str, password: String) -> Option
         .map_err(|rule| reader.problem("ADMIN_PASSWORD", &rule.message))
         .ok();
     let (email, password) = email.zip(password)?;
-    if let Err(rule) = password.check_owner(&email, None) {
+    if let Err(rule) = password.check_owner(Some(&email), None) {
         reader.problem("ADMIN_PASSWORD", &rule.message);
     }
     Some(FirstAdmin { email, password })

@@ -16,6 +16,7 @@ pub mod page;
 pub mod password;
 pub mod patch;
 pub mod permission;
+pub mod phone;
 pub mod profile;
 pub mod role;
 pub mod token;

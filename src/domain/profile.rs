@@ -20,6 +20,21 @@ impl PersonName {
     }
 }
 
+/// Where a user says that he is: 1 to 100 characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location(String);
+
+impl Location {
+    /// Reads a place, blanks around it left out.
+    ///
+    /// # Errors
+    ///
+    /// The rule that `text` breaks.
+    pub fn parse(text: &str) -> Result<Self, Rule> {
+        free_text(text, 100, false).map(Self)
+    }
+}
+
 /// What a user writes about himself: 1 to 500 characters, line breaks allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bio(String);
@@ -96,7 +111,7 @@ macro_rules! text {
     )+ };
 }
 
-text! { PersonName Bio WebUrl }
+text! { PersonName Location Bio WebUrl }
 
 fn free_text(text: &str, most: usize, lines: bool) -> Result<String, Rule> {
     // As it was sent, blanks around it included: the limit that the document tells.
@@ -134,10 +149,16 @@ fn free_text(text: &str, most: usize, lines: bool) -> Result<String, Rule> {
 pub struct Profile {
     /// Given name.
     pub first_name: Option<PersonName>,
+    /// Names between.
+    pub middle_name: Option<PersonName>,
     /// Family name.
     pub last_name: Option<PersonName>,
+    /// Whether the public profile shows the names.
+    pub is_name_public: bool,
     /// About oneself.
     pub bio: Option<Bio>,
+    /// Where he is.
+    pub location: Option<Location>,
     /// A picture, on somebody's server.
     pub profile_picture_url: Option<WebUrl>,
     /// A page at LinkedIn.
@@ -151,10 +172,16 @@ pub struct Profile {
 pub struct ProfilePatch {
     /// Given name.
     pub first_name: Patch<PersonName>,
+    /// Names between.
+    pub middle_name: Patch<PersonName>,
     /// Family name.
     pub last_name: Patch<PersonName>,
+    /// Whether the public profile shows the names.
+    pub is_name_public: Option<bool>,
     /// About oneself.
     pub bio: Patch<Bio>,
+    /// Where he is.
+    pub location: Patch<Location>,
     /// A picture, on somebody's server.
     pub profile_picture_url: Patch<WebUrl>,
     /// A page at LinkedIn.
@@ -167,8 +194,13 @@ impl ProfilePatch {
     /// The profile after the change.
     pub fn apply(self, profile: &mut Profile) {
         self.first_name.apply(&mut profile.first_name);
+        self.middle_name.apply(&mut profile.middle_name);
         self.last_name.apply(&mut profile.last_name);
+        if let Some(is_public) = self.is_name_public {
+            profile.is_name_public = is_public;
+        }
         self.bio.apply(&mut profile.bio);
+        self.location.apply(&mut profile.location);
         self.profile_picture_url
             .apply(&mut profile.profile_picture_url);
         self.linkedin_profile_url

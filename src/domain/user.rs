@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{email::Email, id::UserId, nickname::Nickname, profile::Profile, role::Role};
+use super::{
+    email::Email, id::UserId, nickname::Nickname, phone::PhoneNumber, profile::Profile, role::Role,
+};
 
 /// An account, without its password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,10 +13,12 @@ pub struct User {
     pub id: UserId,
     /// Its public name.
     pub nickname: Nickname,
-    /// Where its mail goes.
-    pub email: Email,
+    /// Where its mail goes; none only where there is a phone number.
+    pub email: Option<Email>,
     /// When the address was verified.
     pub email_verified_at: Option<DateTime<Utc>>,
+    /// Its phone number.
+    pub phone_number: Option<PhoneNumber>,
     /// What the user says of himself.
     pub profile: Profile,
     /// What the account may do.
@@ -25,10 +29,33 @@ pub struct User {
     pub professional_status_updated_at: Option<DateTime<Utc>>,
     /// When an administrator locked the account.
     pub locked_at: Option<DateTime<Utc>>,
+    /// When the account is erased, if its owner has deleted it.
+    pub deletion_due_at: Option<DateTime<Utc>>,
     /// The last successful login.
     pub last_login_at: Option<DateTime<Utc>>,
     /// Time of registration.
     pub created_at: DateTime<Utc>,
     /// The last change, logins left out.
     pub updated_at: DateTime<Utc>,
+    /// The number of this state of the account: grows with each change, logins left out.
+    pub revision: i64,
+}
+
+impl User {
+    /// Whether he may log in: not locked or to be erased, and his address, if he has one, verified.
+    #[must_use]
+    pub fn can_log_in(&self) -> bool {
+        self.locked_at.is_none()
+            && self.deletion_due_at.is_none()
+            && (self.email.is_none() || self.email_verified_at.is_some())
+    }
+
+    /// The names under which he logs in, in the form that failed logins are counted by.
+    #[must_use]
+    pub fn login_names(&self) -> Vec<String> {
+        let email = self.email.as_ref().map(Email::normalized);
+        let phone_number = self.phone_number.as_ref();
+        let phone_number = phone_number.map(|number| number.as_str().to_owned());
+        email.into_iter().chain(phone_number).collect()
+    }
 }

@@ -66,7 +66,8 @@ pub async fn open(
     let name: Option<String> = sqlx::query_scalar(
         "with login as ( \
            update users set last_login_at = $5, password_hash = coalesce($8, password_hash) \
-           where id = $2 and password_hash = $7 and locked_at is null and email_verified_at is not null \
+           where id = $2 and password_hash = $7 and locked_at is null and deletion_due_at is null \
+             and (email is null or email_verified_at is not null) \
            returning role \
          ), session as ( \
            insert into sessions (id, user_id, user_agent, client_address, created_at, expires_at) \
@@ -109,7 +110,8 @@ pub async fn find_live(
     }
     let row: Option<Row> = sqlx::query_as(
         "select s.user_id, u.role, s.expires_at from sessions s join users u on u.id = s.user_id \
-         where s.id = $1 and s.expires_at > $2 and u.locked_at is null",
+         where s.id = $1 and s.expires_at > $2 and u.locked_at is null \
+         and u.deletion_due_at is null",
     )
     .bind(id)
     .bind(now)

@@ -1,5 +1,6 @@
 //! The tables `users`, `user_counts` and `first_user`.
 
+mod change;
 mod credentials;
 mod new;
 
@@ -12,7 +13,8 @@ use crate::{
         id::UserId,
         nickname::Nickname,
         page::{Listed, Page},
-        profile::{Bio, PersonName, Profile, WebUrl},
+        phone::PhoneNumber,
+        profile::{Bio, Location, PersonName, Profile, WebUrl},
         role::Role,
         token::{OneTimeToken, Purpose},
         user::User,
@@ -20,7 +22,8 @@ use crate::{
     error::Result,
 };
 
-pub use credentials::{Credentials, find_credentials};
+pub use change::{delete, update, verify_email};
+pub use credentials::{Credentials, find_credentials, find_password_hash};
 pub(super) use credentials::{OptionalCredentials, credentials_columns};
 pub use new::{
     claim_configured_admin, claim_first, insert, insert_unverified, is_configured_admin,
@@ -29,9 +32,10 @@ pub use new::{
 /// The columns of [`UserRow`].
 macro_rules! columns {
     () => {
-        "id, nickname, email, email_verified_at, first_name, last_name, bio, profile_picture_url, \
-         linkedin_profile_url, github_profile_url, role, is_professional, \
-         professional_status_updated_at, locked_at, last_login_at, created_at, updated_at"
+        "id, nickname, email, email_verified_at, phone_number, first_name, middle_name, last_name, \
+         is_name_public, bio, location, profile_picture_url, linkedin_profile_url, github_profile_url, \
+         role, is_professional, professional_status_updated_at, locked_at, deletion_due_at, \
+         last_login_at, created_at, updated_at, revision"
     };
 }
 
@@ -39,11 +43,15 @@ macro_rules! columns {
 struct UserRow {
     id: UserId,
     nickname: String,
-    email: String,
+    email: Option<String>,
     email_verified_at: Option<DateTime<Utc>>,
+    phone_number: Option<String>,
     first_name: Option<String>,
+    middle_name: Option<String>,
     last_name: Option<String>,
+    is_name_public: bool,
     bio: Option<String>,
+    location: Option<String>,
     profile_picture_url: Option<String>,
     linkedin_profile_url: Option<String>,
     github_profile_url: Option<String>,
@@ -51,9 +59,11 @@ struct UserRow {
     is_professional: bool,
     professional_status_updated_at: Option<DateTime<Utc>>,
     locked_at: Option<DateTime<Utc>>,
+    deletion_due_at: Option<DateTime<Utc>>,
     last_login_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    revision: i64,
 }
 
 impl TryFrom<UserRow> for User {
@@ -63,12 +73,16 @@ impl TryFrom<UserRow> for User {
         Ok(Self {
             id: row.id,
             nickname: Nickname::from_trusted(row.nickname),
-            email: Email::from_database(row.email),
+            email: row.email.map(Email::from_database),
             email_verified_at: row.email_verified_at,
+            phone_number: row.phone_number.map(PhoneNumber::from_database),
             profile: Profile {
                 first_name: row.first_name.map(PersonName::from_database),
+                middle_name: row.middle_name.map(PersonName::from_database),
                 last_name: row.last_name.map(PersonName::from_database),
+                is_name_public: row.is_name_public,
                 bio: row.bio.map(Bio::from_database),
+                location: row.location.map(Location::from_database),
                 profile_picture_url: row.profile_picture_url.map(WebUrl::from_database),
                 linkedin_profile_url: row.linkedin_profile_url.map(WebUrl::from_database),
                 github_profile_url: row.github_profile_url.map(WebUrl::from_database),
@@ -77,9 +91,11 @@ impl TryFrom<UserRow> for User {
             is_professional: row.is_professional,
             professional_status_updated_at: row.professional_status_updated_at,
             locked_at: row.locked_at,
+            deletion_due_at: row.deletion_due_at,
             last_login_at: row.last_login_at,
             created_at: row.created_at,
             updated_at: row.updated_at,
+            revision: row.revision,
         })
     }
 }
@@ -87,45 +103,6 @@ impl TryFrom<UserRow> for User {
 pub(super) fn role(name: &str) -> Result<Role> {
     name.parse()
         .map_err(|_| anyhow::anyhow!("the database has a role that is none of ours").into())
-}
-
-/// Stores all of a user but his password; answers whether he is there.
-///
-/// # Errors
-///
-/// A conflict over address or nickname.
-pub async fn update(connection: &mut PgConnection, user: &User) -> Result<bool> {
-    let updated = sqlx::query(
-        "update users set nickname = $2, email = $3, email_verified_at = $4, first_name = $5, \
-         last_name = $6, bio = $7, profile_picture_url = $8, linkedin_profile_url = $9, \
-         github_profile_url = $10, role = $11, locked_at = $12, updated_at = $13 where id = $1",
-    )
-    .bind(user.id)
-    .bind(user.nickname.as_str())
-    .bind(user.email.as_str())
-    .bind(user.email_verified_at)
-    .bind(user.profile.first_name.as_ref().map(PersonName::as_str))
-    .bind(user.profile.last_name.as_ref().map(PersonName::as_str))
-    .bind(user.profile.bio.as_ref().map(Bio::as_str))
-    .bind(
-        user.profile
-            .profile_picture_url
-            .as_ref()
-            .map(WebUrl::as_str),
-    )
-    .bind(
-        user.profile
-            .linkedin_profile_url
-            .as_ref()
-            .map(WebUrl::as_str),
-    )
-    .bind(user.profile.github_profile_url.as_ref().map(WebUrl::as_str))
-    .bind(user.role.as_str())
-    .bind(user.locked_at)
-    .bind(user.updated_at)
-    .execute(connection)
-    .await?;
-    Ok(updated.rows_affected() == 1)
 }
 
 /// The user of this id.
@@ -236,40 +213,6 @@ pub async fn find_role_for_share(
     name.as_deref().map(role).transpose()
 }
 
-/// Marks the address as verified, and makes of an ANONYMOUS user an AUTHENTICATED one.
-///
-/// # Errors
-///
-/// If the database fails.
-pub async fn verify_email(
-    connection: &mut PgConnection,
-    id: UserId,
-    now: DateTime<Utc>,
-) -> Result<bool> {
-    let updated = sqlx::query(
-        "update users set email_verified_at = coalesce(email_verified_at, $2), updated_at = $2, \
-         role = case role when 'ANONYMOUS' then 'AUTHENTICATED' else role end where id = $1",
-    )
-    .bind(id)
-    .bind(now)
-    .execute(connection)
-    .await?;
-    Ok(updated.rows_affected() == 1)
-}
-
-/// Deletes a user and all that belongs to him; answers whether he was there.
-///
-/// # Errors
-///
-/// If the database fails.
-pub async fn delete(connection: &mut PgConnection, id: UserId) -> Result<bool> {
-    let deleted = sqlx::query("delete from users where id = $1")
-        .bind(id)
-        .execute(connection)
-        .await?;
-    Ok(deleted.rows_affected() == 1)
-}
-
 /// A page of users, newest last, and how many there are, in one statement, so that they agree.
 ///
 /// # Errors
@@ -338,7 +281,8 @@ pub async fn has_other_admin(connection: &mut PgConnection, id: UserId) -> Resul
         .await?;
     let found = sqlx::query_scalar(
         "select exists (select 1 from users where role = 'ADMIN' and id <> $1 \
-         and locked_at is null and email_verified_at is not null)",
+         and locked_at is null and deletion_due_at is null \
+         and (email is null or email_verified_at is not null))",
     )
     .bind(id)
     .fetch_one(connection)

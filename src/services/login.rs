@@ -244,6 +244,10 @@ impl Login {
             // Who registered with an address must not learn here whether it had an account.
             return Err(Error::Unauthenticated(ErrorCode::InvalidCredentials));
         }
+        if credentials.is_deleted {
+            // Until it is erased or restored, it is as if it were not there.
+            return Err(Error::Unauthenticated(ErrorCode::InvalidCredentials));
+        }
         if !credentials.is_verified || credentials.is_locked {
             let mut connection = self.platform.pool.acquire().await?;
             login_throttle::clear(&mut connection, attempt.bucket()).await?;

@@ -199,6 +199,9 @@ impl Mails {
             Ok(addressee) => addressee,
             Err(unsent) => return Ok(unsent),
         };
+        let Some(address) = user.email.as_ref().map(|email| email.as_str().to_owned()) else {
+            return Ok(Delivery::Obsolete);
+        };
         let values = self.values(&envelope, &user, token.as_ref())?;
         let rendered = self
             .catalog
@@ -209,7 +212,7 @@ impl Mails {
             from: self.from.clone(),
             to: Mailbox {
                 name: None,
-                address: user.email.as_str().to_owned(),
+                address,
             },
             subject: rendered.subject,
             text: rendered.text,

@@ -301,16 +301,19 @@ impl Registration {
             nickname: account
                 .nickname
                 .unwrap_or_else(|| self.nicknames.generate()),
-            email: account.email,
+            email: Some(account.email),
             email_verified_at: None,
+            phone_number: None,
             profile: account.profile,
             role,
             is_professional: false,
             professional_status_updated_at: None,
             locked_at: None,
+            deletion_due_at: None,
             last_login_at: None,
             created_at: ctx.now,
             updated_at: ctx.now,
+            revision: 1,
         };
         (user, chosen)
     }
@@ -336,9 +339,11 @@ impl Registration {
             }
             if chosen {
                 // Who registers twice is to hear of his address.
-                let email = user.email.normalized();
-                let known = users::find_by_email(connection, &email).await?.is_some();
-                return Err(Error::Conflict(if known {
+                let known = match &user.email {
+                    Some(email) => users::find_by_email(connection, &email.normalized()).await?,
+                    None => None,
+                };
+                return Err(Error::Conflict(if known.is_some() {
                     ErrorCode::EmailAlreadyExists
                 } else {
                     ErrorCode::NicknameAlreadyExists
@@ -380,6 +385,6 @@ fn check_grant(actor: Actor, role: Role) -> Result<()> {
 fn check_password(account: &NewAccount) -> Result<()> {
     account
         .password
-        .check_owner(&account.email, account.nickname.as_ref())
+        .check_owner(Some(&account.email), account.nickname.as_ref())
         .map_err(|rule| Error::invalid(FieldError::body("password", rule)))
 }

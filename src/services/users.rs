@@ -121,12 +121,11 @@ impl Users {
             user.nickname = nickname;
         }
         patch.profile.apply(&mut user.profile);
-        let new_address = patch
-            .email
-            .as_ref()
-            .is_some_and(|email| email.normalized() != user.email.normalized());
-        if let Some(email) = patch.email {
-            user.email = email;
+        let address_of = |email: &Option<Email>| email.as_ref().map(Email::normalized);
+        let new_address =
+            patch.email.is_some() && address_of(&patch.email) != address_of(&user.email);
+        if patch.email.is_some() {
+            user.email = patch.email;
         }
         // The last administrator must still be able to log in, should the address be mistyped.
         if new_address && !is_last_admin(&mut transaction, &before).await? {
@@ -136,7 +135,7 @@ impl Users {
             return Ok(user);
         }
         user.updated_at = ctx.now;
-        users::update(&mut transaction, &user)
+        users::update(&mut transaction, &mut user)
             .await
             .map_err(|error| match error {
                 Error::Conflict(ErrorCode::EmailAlreadyExists) => {
@@ -210,7 +209,7 @@ impl Users {
         keep_an_admin(&mut transaction, &user).await?;
         user.locked_at = Some(ctx.now);
         user.updated_at = ctx.now;
-        users::update(&mut transaction, &user).await?;
+        users::update(&mut transaction, &mut user).await?;
         sessions::end_all(&mut transaction, id).await?;
         self.mails
             .enqueue(
@@ -238,14 +237,11 @@ impl Users {
         let mut transaction = self.platform.pool.begin().await?;
         let Subject { mut user, .. } =
             subject(&mut transaction, ctx, id, Permission::LockUser).await?;
-        let was_locked_out = self
-            .login
-            .end_lockout(&mut transaction, &user.email)
-            .await?;
+        let was_locked_out = self.login.end_lockout(&mut transaction, &user).await?;
         let was_locked = user.locked_at.take().is_some();
         if was_locked {
             user.updated_at = ctx.now;
-            users::update(&mut transaction, &user).await?;
+            users::update(&mut transaction, &mut user).await?;
         }
         if was_locked || was_locked_out {
             self.mails

@@ -3,6 +3,7 @@
 pub mod health;
 pub mod links;
 pub mod login;
+mod profile_body;
 pub mod registration;
 pub mod text_schemas;
 pub mod unlock;

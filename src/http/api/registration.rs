@@ -15,7 +15,8 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    text_schemas::{BioText, PersonNameText, WebUrlText},
+    profile_body::{ProfileTexts, optional},
+    text_schemas::{BioText, LocationText, PersonNameText, WebUrlText},
     user_body::{RoleName, UserBody},
 };
 use crate::{
@@ -23,7 +24,6 @@ use crate::{
         email::Email,
         nickname::Nickname,
         password::{Password, TypedPassword},
-        profile::{Bio, PersonName, Profile, WebUrl},
         role::Role,
     },
     error::{FieldErrors, Result, Rule},
@@ -65,12 +65,18 @@ pub struct NewUserBody {
     /// Given name.
     #[schema(value_type = Option<PersonNameText>)]
     first_name: Option<String>,
+    /// Names between.
+    #[schema(value_type = Option<PersonNameText>)]
+    middle_name: Option<String>,
     /// Family name.
     #[schema(value_type = Option<PersonNameText>)]
     last_name: Option<String>,
     /// About oneself.
     #[schema(value_type = Option<BioText>)]
     bio: Option<String>,
+    /// Where the user says that he is.
+    #[schema(value_type = Option<LocationText>)]
+    location: Option<String>,
     /// A picture.
     #[schema(value_type = Option<WebUrlText>)]
     profile_picture_url: Option<String>,
@@ -152,38 +158,23 @@ impl NewUserBody {
             .ok_or(MISSING)
             .and_then(Password::parse);
         let password = errors.take("password", password);
-        fn optional<T>(
-            errors: &mut FieldErrors,
-            field: &'static str,
-            text: Option<String>,
-            parse: impl Fn(&str) -> std::result::Result<T, Rule>,
-        ) -> Option<T> {
-            text.and_then(|text| errors.take(field, parse(&text)))
+        let nickname = optional(
+            errors,
+            "nickname",
+            self.nickname.as_deref(),
+            Nickname::parse,
+        );
+        let profile = ProfileTexts {
+            first_name: self.first_name.as_deref(),
+            middle_name: self.middle_name.as_deref(),
+            last_name: self.last_name.as_deref(),
+            bio: self.bio.as_deref(),
+            location: self.location.as_deref(),
+            profile_picture_url: self.profile_picture_url.as_deref(),
+            linkedin_profile_url: self.linkedin_profile_url.as_deref(),
+            github_profile_url: self.github_profile_url.as_deref(),
         }
-        let nickname = optional(errors, "nickname", self.nickname, Nickname::parse);
-        let profile = Profile {
-            first_name: optional(errors, "first_name", self.first_name, PersonName::parse),
-            last_name: optional(errors, "last_name", self.last_name, PersonName::parse),
-            bio: optional(errors, "bio", self.bio, Bio::parse),
-            profile_picture_url: optional(
-                errors,
-                "profile_picture_url",
-                self.profile_picture_url,
-                WebUrl::parse,
-            ),
-            linkedin_profile_url: optional(
-                errors,
-                "linkedin_profile_url",
-                self.linkedin_profile_url,
-                WebUrl::parse,
-            ),
-            github_profile_url: optional(
-                errors,
-                "github_profile_url",
-                self.github_profile_url,
-                WebUrl::parse,
-            ),
-        };
+        .parse(errors);
         Some(NewAccount {
             email: email?,
             password: password?,

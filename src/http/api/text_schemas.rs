@@ -13,6 +13,16 @@ use utoipa::ToSchema;
 #[expect(dead_code, reason = "only documents the text")]
 pub struct PersonNameText(String);
 
+/// A place: no control characters, nor those that turn the direction of text; blanks around it are
+/// left out.
+#[derive(ToSchema)]
+#[schema(
+    as = Location, min_length = 1, max_length = 100, example = "London",
+    pattern = r"^\s*[^\s\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff]([^\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff]*[^\s\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff])?\s*$",
+)]
+#[expect(dead_code, reason = "only documents the text")]
+pub struct LocationText(String);
+
 /// A text of several lines: no other control characters, nor those that turn the direction of text;
 /// blanks around it are left out.
 #[derive(ToSchema)]

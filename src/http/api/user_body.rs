@@ -12,11 +12,12 @@ use crate::{domain::user::User, http::state::AppState};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = User, example = json!({
     "id": "0199c5a0-6d54-7c1e-8f6a-3b1f2d4e5a6b", "nickname": "clever_panda_417",
-    "email": "ada@example.com", "email_verified": true, "first_name": "Ada", "last_name": "Lovelace",
-    "bio": "Writes programs.", "profile_picture_url": "https://example.com/ada.png",
+    "email": "ada@example.com", "email_verified": true, "phone_number": null,
+    "first_name": "Ada", "middle_name": null, "last_name": "Lovelace", "is_name_public": false,
+    "bio": "Writes programs.", "location": "London", "profile_picture_url": "https://example.com/ada.png",
     "linkedin_profile_url": "https://linkedin.com/in/ada", "github_profile_url": "https://github.com/ada",
     "role": "AUTHENTICATED", "is_professional": false, "professional_status_updated_at": null,
-    "is_locked": false, "last_login_at": "2026-11-21T12:00:00.000000Z",
+    "is_locked": false, "deletion_due_at": null, "last_login_at": "2026-11-21T12:00:00.000000Z",
     "created_at": "2026-11-20T08:15:00.000000Z", "updated_at": "2026-11-20T08:20:00.000000Z",
     "links": [{"rel": "self", "href": "https://users.example.com/users/0199c5a0-6d54-7c1e-8f6a-3b1f2d4e5a6b",
                "method": "GET", "action": "view", "type": "application/json"}],
@@ -26,17 +27,25 @@ pub struct UserBody {
     id: Uuid,
     /// The public name.
     nickname: String,
-    /// The address.
+    /// The address; none only where there is a phone number.
     #[schema(format = Email)]
-    email: String,
+    email: Option<String>,
     /// Whether the address is verified.
     email_verified: bool,
+    /// The phone number, as E.164 has it.
+    phone_number: Option<String>,
     /// Given name.
     first_name: Option<String>,
+    /// Names between.
+    middle_name: Option<String>,
     /// Family name.
     last_name: Option<String>,
+    /// Whether the public profile shows the names.
+    is_name_public: bool,
     /// About oneself.
     bio: Option<String>,
+    /// Where the user says that he is.
+    location: Option<String>,
     /// A picture.
     profile_picture_url: Option<String>,
     /// A page at LinkedIn.
@@ -53,6 +62,9 @@ pub struct UserBody {
     professional_status_updated_at: Option<DateTime<Utc>>,
     /// Whether an administrator locked the account.
     is_locked: bool,
+    /// When the account is erased, if its owner has deleted it.
+    #[serde(serialize_with = "time_or_null")]
+    deletion_due_at: Option<DateTime<Utc>>,
     /// The last successful login.
     #[serde(serialize_with = "time_or_null")]
     last_login_at: Option<DateTime<Utc>>,
@@ -92,11 +104,15 @@ impl UserBody {
         Self {
             id: user.id.0,
             nickname: user.nickname.to_string(),
-            email: user.email.as_str().to_owned(),
+            email: user.email.map(|email| email.as_str().to_owned()),
             email_verified: user.email_verified_at.is_some(),
+            phone_number: user.phone_number.map(|number| number.as_str().to_owned()),
             first_name: profile.first_name.map(|name| name.as_str().to_owned()),
+            middle_name: profile.middle_name.map(|name| name.as_str().to_owned()),
             last_name: profile.last_name.map(|name| name.as_str().to_owned()),
+            is_name_public: profile.is_name_public,
             bio: profile.bio.map(|bio| bio.as_str().to_owned()),
+            location: profile.location.map(|place| place.as_str().to_owned()),
             profile_picture_url: profile
                 .profile_picture_url
                 .map(|url| url.as_str().to_owned()),
@@ -110,6 +126,7 @@ impl UserBody {
             is_professional: user.is_professional,
             professional_status_updated_at: user.professional_status_updated_at,
             is_locked: user.locked_at.is_some(),
+            deletion_due_at: user.deletion_due_at,
             last_login_at: user.last_login_at,
             created_at: user.created_at,
             updated_at: user.updated_at,

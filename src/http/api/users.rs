@@ -10,18 +10,14 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     links::{self, Link},
+    profile_body::{ProfileChange, required},
     registration::{NewUserBody, parse_role},
-    text_schemas::{BioText, PersonNameText, WebUrlText},
+    text_schemas::{BioText, LocationText, PersonNameText, WebUrlText},
     user_body::{RoleName, UserBody},
 };
 use crate::{
-    domain::{
-        email::Email,
-        nickname::Nickname,
-        patch::Patch,
-        profile::{Bio, PersonName, ProfilePatch, WebUrl},
-    },
-    error::{Error, FieldErrors, Result, Rule},
+    domain::{email::Email, nickname::Nickname, patch::Patch},
+    error::{Error, FieldErrors, Result},
     http::{
         error::Answer,
         extract::{Authenticated, Id, Json, Paged},
@@ -70,10 +66,11 @@ struct PageParams {
 #[schema(as = UserList, example = json!({
     "items": [{
         "id": "0199c5a0-6d54-7c1e-8f6a-3b1f2d4e5a6b", "nickname": "clever_panda_417",
-        "email": "ada@example.com", "email_verified": true, "first_name": "Ada", "last_name": null, "bio": null,
+        "email": "ada@example.com", "email_verified": true, "phone_number": null,
+        "first_name": "Ada", "middle_name": null, "last_name": null, "is_name_public": false, "bio": null, "location": null,
         "profile_picture_url": null, "linkedin_profile_url": null, "github_profile_url": null,
         "role": "AUTHENTICATED", "is_professional": false, "professional_status_updated_at": null,
-        "is_locked": false, "last_login_at": null, "created_at": "2026-11-20T08:15:00.000000Z",
+        "is_locked": false, "deletion_due_at": null, "last_login_at": null, "created_at": "2026-11-20T08:15:00.000000Z",
         "updated_at": "2026-11-20T08:20:00.000000Z", "links": [],
     }],
     "total": 42, "page": 1, "size": 1,
@@ -186,6 +183,10 @@ struct UserPatchBody {
     #[serde(default)]
     #[schema(value_type = Option<PersonNameText>)]
     first_name: Patch<String>,
+    /// Names between.
+    #[serde(default)]
+    #[schema(value_type = Option<PersonNameText>)]
+    middle_name: Patch<String>,
     /// Family name.
     #[serde(default)]
     #[schema(value_type = Option<PersonNameText>)]
@@ -194,6 +195,10 @@ struct UserPatchBody {
     #[serde(default)]
     #[schema(value_type = Option<BioText>)]
     bio: Patch<String>,
+    /// Where the user says that he is.
+    #[serde(default)]
+    #[schema(value_type = Option<LocationText>)]
+    location: Patch<String>,
     /// A picture.
     #[serde(default)]
     #[schema(value_type = Option<WebUrlText>)]
@@ -211,62 +216,22 @@ struct UserPatchBody {
 impl UserPatchBody {
     fn parse(self) -> Result<UserPatch> {
         let mut errors = FieldErrors::default();
-        fn required<T>(
-            errors: &mut FieldErrors,
-            field: &'static str,
-            patch: Patch<String>,
-            parse: impl Fn(&str) -> std::result::Result<T, Rule>,
-        ) -> Option<T> {
-            match patch {
-                Patch::Keep => None,
-                Patch::Clear => {
-                    errors.take(field, Err(Rule::new("required", "can't be taken away")))
-                }
-                Patch::Set(text) => errors.take(field, parse(&text)),
-            }
-        }
-        fn optional<T>(
-            errors: &mut FieldErrors,
-            field: &'static str,
-            patch: Patch<String>,
-            parse: impl Fn(&str) -> std::result::Result<T, Rule>,
-        ) -> Patch<T> {
-            errors
-                .take(field, patch.try_map(|text| parse(&text)))
-                .unwrap_or_default()
-        }
         let patch = UserPatch {
             nickname: required(&mut errors, "nickname", self.nickname, Nickname::parse),
             email: required(&mut errors, "email", self.email, Email::parse),
             role: required(&mut errors, "role", self.role, parse_role),
-            profile: ProfilePatch {
-                first_name: optional(
-                    &mut errors,
-                    "first_name",
-                    self.first_name,
-                    PersonName::parse,
-                ),
-                last_name: optional(&mut errors, "last_name", self.last_name, PersonName::parse),
-                bio: optional(&mut errors, "bio", self.bio, Bio::parse),
-                profile_picture_url: optional(
-                    &mut errors,
-                    "profile_picture_url",
-                    self.profile_picture_url,
-                    WebUrl::parse,
-                ),
-                linkedin_profile_url: optional(
-                    &mut errors,
-                    "linkedin_profile_url",
-                    self.linkedin_profile_url,
-                    WebUrl::parse,
-                ),
-                github_profile_url: optional(
-                    &mut errors,
-                    "github_profile_url",
-                    self.github_profile_url,
-                    WebUrl::parse,
-                ),
-            },
+            profile: ProfileChange {
+                first_name: self.first_name,
+                middle_name: self.middle_name,
+                last_name: self.last_name,
+                is_name_public: Patch::Keep,
+                bio: self.bio,
+                location: self.location,
+                profile_picture_url: self.profile_picture_url,
+                linkedin_profile_url: self.linkedin_profile_url,
+                github_profile_url: self.github_profile_url,
+            }
+            .parse(&mut errors),
         };
         let patch = errors.finish(Some(patch))?;
         if patch == UserPatch::default() {

@@ -14,16 +14,19 @@ pub struct Credentials {
     pub user_id: UserId,
     /// The stored hash.
     pub password_hash: PasswordHash,
-    /// Whether the address is verified.
+    /// Whether the address is verified, or there is none.
     pub is_verified: bool,
     /// Whether an administrator locked the account.
     pub is_locked: bool,
+    /// Whether its owner has deleted it.
+    pub is_deleted: bool,
 }
 
 /// The columns of [`OptionalCredentials`].
 macro_rules! credentials_columns {
     () => {
-        "id, password_hash, email_verified_at is not null as is_verified, locked_at is not null as is_locked"
+        "id, password_hash, (email is null or email_verified_at is not null) as is_verified, \
+         locked_at is not null as is_locked, deletion_due_at is not null as is_deleted"
     };
 }
 pub(in crate::repository) use credentials_columns;
@@ -35,6 +38,7 @@ pub(in crate::repository) struct OptionalCredentials {
     password_hash: Option<String>,
     is_verified: bool,
     is_locked: bool,
+    is_deleted: bool,
 }
 
 impl From<OptionalCredentials> for Option<Credentials> {
@@ -44,8 +48,25 @@ impl From<OptionalCredentials> for Option<Credentials> {
             password_hash: PasswordHash::new(row.password_hash?),
             is_verified: row.is_verified,
             is_locked: row.is_locked,
+            is_deleted: row.is_deleted,
         })
     }
+}
+
+/// The stored hash of a user's password.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn find_password_hash(
+    connection: &mut PgConnection,
+    id: UserId,
+) -> Result<Option<PasswordHash>> {
+    let hash: Option<String> = sqlx::query_scalar("select password_hash from users where id = $1")
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
+    Ok(hash.map(PasswordHash::new))
 }
 
 /// What a login by this address in lower case is compared with.

@@ -8,7 +8,8 @@ use crate::{
     domain::{
         email::Email,
         password::PasswordHash,
-        profile::{Bio, PersonName, WebUrl},
+        phone::PhoneNumber,
+        profile::{Bio, Location, PersonName, WebUrl},
         token::{OneTimeToken, Purpose},
         user::User,
     },
@@ -78,8 +79,10 @@ macro_rules! insert_user {
     () => {
         "insert into users (id, nickname, email, email_verified_at, password_hash, first_name, \
          last_name, bio, profile_picture_url, linkedin_profile_url, github_profile_url, role, \
-         is_professional, professional_status_updated_at, locked_at, last_login_at, created_at, updated_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
+         is_professional, professional_status_updated_at, locked_at, last_login_at, created_at, updated_at, \
+         phone_number, middle_name, is_name_public, location, deletion_due_at, revision) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
+         $19, $20, $21, $22, $23, $24) \
          on conflict (lower(nickname)) do nothing"
     };
 }
@@ -95,7 +98,7 @@ fn bind_new<'a>(
     insert
         .bind(user.id)
         .bind(user.nickname.as_str())
-        .bind(user.email.as_str())
+        .bind(user.email.as_ref().map(Email::as_str))
         .bind(user.email_verified_at)
         .bind(password_hash.expose())
         .bind(profile.first_name.as_ref().map(PersonName::as_str))
@@ -111,6 +114,12 @@ fn bind_new<'a>(
         .bind(user.last_login_at)
         .bind(user.created_at)
         .bind(user.updated_at)
+        .bind(user.phone_number.as_ref().map(PhoneNumber::as_str))
+        .bind(profile.middle_name.as_ref().map(PersonName::as_str))
+        .bind(profile.is_name_public)
+        .bind(profile.location.as_ref().map(Location::as_str))
+        .bind(user.deletion_due_at)
+        .bind(user.revision)
 }
 
 /// Stores a new user, unless somebody has his nickname: answers whether it did.
@@ -164,12 +173,12 @@ pub async fn insert_unverified(
         insert_user!(),
         " returning id), token as ( \
            insert into one_time_tokens (user_id, purpose, digest, created_at, expires_at) \
-           select id, $19, $20, $17, $21 from registered \
+           select id, $25, $26, $17, $27 from registered \
          ), clock as materialized ( \
-           select coalesce($22, clock_timestamp()) as now \
+           select coalesce($28, clock_timestamp()) as now \
          ), mail as ( \
            insert into jobs (kind, payload, sealed_secret, secret_expires_at, max_attempts, run_at, created_at) \
-           select $23, $24, $25, $26, $27, now, now from registered, clock \
+           select $29, $30, $31, $32, $33, now, now from registered, clock \
          ) \
          select id from registered"
     ));

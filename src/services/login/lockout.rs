@@ -10,9 +10,9 @@ use uuid::Uuid;
 use super::{Attempt, DeviceToken, Login, Owner};
 use crate::{
     domain::{
-        email::Email,
         id::UserId,
         token::{OneTimeToken, Purpose},
+        user::User,
     },
     error::{Error, ErrorCode, Result},
     repository::{
@@ -137,11 +137,12 @@ impl Login {
         if !good {
             return Err(refused());
         }
-        let email = user.email.normalized();
-        let credentials = users::find_credentials(&mut transaction, &email).await?;
-        let hash = credentials.ok_or_else(refused)?.password_hash;
-        let key = self.key(&email);
-        login_throttle::clear_all(&mut transaction, &key, None).await?;
+        let hash = users::find_password_hash(&mut transaction, user_id)
+            .await?
+            .ok_or_else(refused)?;
+        for name in user.login_names() {
+            login_throttle::clear_all(&mut transaction, &self.key(&name), None).await?;
+        }
         // Should it be locked again at once, the owner gets another link.
         notices::forget(&mut transaction, user_id, Notice::AccountLocked).await?;
         transaction.commit().await?;
@@ -154,8 +155,12 @@ impl Login {
     /// # Errors
     ///
     /// If the database fails.
-    pub async fn end_lockout(&self, connection: &mut PgConnection, email: &Email) -> Result<bool> {
-        let key = self.key(&email.normalized());
-        login_throttle::clear_all(connection, &key, self.platform.clock.database_override()).await
+    pub async fn end_lockout(&self, connection: &mut PgConnection, user: &User) -> Result<bool> {
+        let now = self.platform.clock.database_override();
+        let mut was_locked_out = false;
+        for name in user.login_names() {
+            was_locked_out |= login_throttle::clear_all(connection, &self.key(&name), now).await?;
+        }
+        Ok(was_locked_out)
     }
 }

@@ -85,10 +85,11 @@ async fn the_answer_is_the_whole_user_and_nothing_more() {
     let href = format!("https://users.example.com/users/{id}");
     let expected = json!({
         "id": id, "nickname": "Countess-Ada", "email": "ada@example.com", "email_verified": false,
-        "first_name": "Ada", "last_name": "Lovelace", "bio": "Line one\nline two",
+        "phone_number": null, "first_name": "Ada", "middle_name": null, "last_name": "Lovelace",
+        "is_name_public": false, "bio": "Line one\nline two", "location": null,
         "profile_picture_url": "https://example.com/ada.png", "linkedin_profile_url": null,
         "github_profile_url": null, "role": "ANONYMOUS", "is_professional": false,
-        "professional_status_updated_at": null, "is_locked": false, "last_login_at": null,
+        "professional_status_updated_at": null, "is_locked": false, "deletion_due_at": null, "last_login_at": null,
         "created_at": "2026-01-02T03:04:05.000000Z", "updated_at": "2026-01-02T03:04:05.000000Z",
         "links": [
             {"rel": "self", "href": href, "method": "GET", "action": "view", "type": "application/json"},

@@ -19,7 +19,8 @@ use user_management::{
         id::{SessionId, UserId},
         nickname::Nickname,
         password::PasswordHash,
-        profile::{Bio, PersonName, Profile, WebUrl},
+        phone::PhoneNumber,
+        profile::{Bio, Location, PersonName, Profile, WebUrl},
         role::Role,
         user::User,
     },
@@ -72,12 +73,16 @@ fn user(number: u32) -> User {
     User {
         id: UserId(Uuid::from_u128(number.into())),
         nickname: Nickname::parse(&format!("user_{number}")).unwrap(),
-        email: Email::parse(&format!("User{number}@example.com")).unwrap(),
+        email: Some(Email::parse(&format!("User{number}@example.com")).unwrap()),
         email_verified_at: Some(at),
+        phone_number: Some(PhoneNumber::from_database(format!("+1415555{number:04}"))),
         profile: Profile {
             first_name: Some(PersonName::parse("Ada").unwrap()),
+            middle_name: Some(PersonName::parse("Augusta").unwrap()),
             last_name: None,
+            is_name_public: true,
             bio: Some(Bio::parse("Line one\nline two").unwrap()),
+            location: Some(Location::parse("London").unwrap()),
             profile_picture_url: Some(WebUrl::parse("https://example.com/a.png").unwrap()),
             linkedin_profile_url: None,
             github_profile_url: Some(WebUrl::parse("https://github.com/ada").unwrap()),
@@ -86,9 +91,11 @@ fn user(number: u32) -> User {
         is_professional: false,
         professional_status_updated_at: None,
         locked_at: None,
+        deletion_due_at: None,
         last_login_at: None,
         created_at: at,
         updated_at: at,
+        revision: 1,
     }
 }
 

@@ -58,10 +58,10 @@ async fn a_session_lives_until_it_expires_and_has_the_role_of_now() {
         None
     );
     owner.role = Role::Manager;
-    users::update(&mut conn, &owner).await.unwrap();
+    users::update(&mut conn, &mut owner).await.unwrap();
     assert_eq!(find(&mut conn, noon()).await, live(Role::Manager));
     owner.locked_at = Some(noon());
-    users::update(&mut conn, &owner).await.unwrap();
+    users::update(&mut conn, &mut owner).await.unwrap();
     assert_eq!(find(&mut conn, noon()).await, None, "of one who is locked");
     users::delete(&mut conn, owner.id).await.unwrap();
     assert_eq!(find(&mut conn, noon()).await, None);
@@ -140,6 +140,10 @@ async fn a_login_counts_only_for_the_account_as_it_was_read() {
     assert_eq!(found.user_id, stored.id);
     assert_eq!(found.password_hash.expose(), "$hash$1");
     assert_eq!((found.is_verified, found.is_locked), (true, false));
+    let stored_hash = users::find_password_hash(&mut conn, stored.id)
+        .await
+        .unwrap();
+    assert_eq!(stored_hash.unwrap().expose(), "$hash$1");
     assert!(
         users::find_credentials(&mut conn, "nobody@example.com")
             .await
@@ -191,11 +195,11 @@ async fn a_login_counts_only_for_the_account_as_it_was_read() {
 
     let mut locked = user_now.clone();
     locked.locked_at = Some(at);
-    users::update(&mut conn, &locked).await.unwrap();
+    users::update(&mut conn, &mut locked).await.unwrap();
     assert_eq!(record(&mut conn, 5, None).await, None, "locked meanwhile");
     let mut unverified = user_now;
     unverified.email_verified_at = None;
-    users::update(&mut conn, &unverified).await.unwrap();
+    users::update(&mut conn, &mut unverified).await.unwrap();
     assert_eq!(
         record(&mut conn, 5, None).await,
         None,

@@ -38,7 +38,7 @@ async fn a_user_is_found_as_he_was_stored() {
         users::find_for_update(&mut conn, id).await.unwrap(),
         Some(stored.clone())
     );
-    let normalized = stored.email.normalized();
+    let normalized = stored.email.as_ref().unwrap().normalized();
     assert_eq!(normalized, "user1@example.com");
     assert_eq!(
         users::find_by_email(&mut conn, &normalized).await.unwrap(),
@@ -77,7 +77,7 @@ async fn a_taken_nickname_leaves_the_transaction_usable_and_a_taken_address_does
             .unwrap()
     );
     let mut third = user(3);
-    third.email = Email::parse("USER1@example.com").unwrap();
+    third.email = Some(Email::parse("USER1@example.com").unwrap());
     let refused = users::insert(&mut transaction, &third, &hash(3))
         .await
         .unwrap_err();
@@ -163,13 +163,16 @@ async fn an_update_stores_all_but_what_is_not_for_it() {
     put(&mut conn, 2).await;
     let mut changed = before.clone();
     changed.nickname = Nickname::parse("another").unwrap();
-    changed.email = Email::parse("another@example.com").unwrap();
+    changed.email = Some(Email::parse("another@example.com").unwrap());
     changed.email_verified_at = None;
     changed.profile = Profile::default();
     changed.role = Role::Manager;
+    changed.phone_number = None;
     changed.locked_at = Some(after(TimeDelta::hours(1)));
+    changed.deletion_due_at = Some(after(TimeDelta::hours(9)));
     changed.updated_at = after(TimeDelta::hours(2));
-    assert!(users::update(&mut conn, &changed).await.unwrap());
+    assert!(users::update(&mut conn, &mut changed).await.unwrap());
+    assert_eq!(changed.revision, 2);
     assert_eq!(
         users::find(&mut conn, before.id).await.unwrap(),
         Some(changed.clone())
@@ -178,10 +181,11 @@ async fn an_update_stores_all_but_what_is_not_for_it() {
     // A login between the reading and the writing is not undone.
     let at = after(TimeDelta::hours(3));
     changed.locked_at = None;
+    changed.deletion_due_at = None;
     changed.email_verified_at = Some(noon());
-    users::update(&mut conn, &changed).await.unwrap();
+    users::update(&mut conn, &mut changed).await.unwrap();
     log_in(&mut conn, 1, &hash(1), None, at).await.unwrap();
-    users::update(&mut conn, &changed).await.unwrap();
+    users::update(&mut conn, &mut changed).await.unwrap();
     let found = users::find(&mut conn, before.id).await.unwrap().unwrap();
     assert_eq!(found.last_login_at, Some(at));
 
@@ -194,14 +198,21 @@ async fn an_update_stores_all_but_what_is_not_for_it() {
         ("free", "USER2@example.com", ErrorCode::EmailAlreadyExists),
     ] {
         changed.nickname = Nickname::parse(nickname).unwrap();
-        changed.email = Email::parse(email).unwrap();
-        let refused = users::update(&mut conn, &changed).await.unwrap_err();
+        changed.email = Some(Email::parse(email).unwrap());
+        let refused = users::update(&mut conn, &mut changed).await.unwrap_err();
         assert!(
             matches!(refused, Error::Conflict(found) if found == code),
             "{refused:?}"
         );
     }
-    assert!(!users::update(&mut conn, &user(3)).await.unwrap());
+    changed = found;
+    changed.phone_number = user(2).phone_number;
+    let refused = users::update(&mut conn, &mut changed).await.unwrap_err();
+    assert!(matches!(
+        refused,
+        Error::Conflict(ErrorCode::PhoneNumberAlreadyExists)
+    ));
+    assert!(!users::update(&mut conn, &mut user(3)).await.unwrap());
 }
 
 #[tokio::test]
@@ -305,7 +316,7 @@ async fn a_role_that_was_read_for_a_decision_stays_until_the_decision_is_made() 
     actor.locked_at = Some(noon());
     let pool = db.pool.clone();
     let id = actor.id;
-    let change = tokio::spawn(async move { users::update(&mut changing, &actor).await });
+    let change = tokio::spawn(async move { users::update(&mut changing, &mut actor).await });
     wait_until("the change waits", async || {
         let waiting: i64 = sqlx::query_scalar(
             "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
@@ -340,7 +351,7 @@ async fn another_administrator_is_one_who_can_log_in() {
         other.role = role;
         other.email_verified_at = verified.then(noon);
         other.locked_at = locked.then(noon);
-        users::update(&mut conn, &other).await.unwrap();
+        users::update(&mut conn, &mut other).await.unwrap();
         let found = users::has_other_admin(&mut conn, id).await.unwrap();
         assert_eq!(found, expected, "{role} {verified} {locked}");
     }

@@ -1,0 +1,135 @@
+//! Phone numbers.
+
+use std::{fmt, str::FromStr};
+
+use phonenumber::{Mode, country};
+
+use crate::error::Rule;
+
+/// Longest text that is looked at, in bytes: far more than any number needs.
+const MAX_LENGTH: usize = 64;
+
+/// A phone number in the form of E.164: a plus, the country's code, and the number in the country.
+///
+/// A number need not be one that is in use today: numbering plans change faster than programs.
+///
+/// Its `Debug` hides it: numbers stay out of logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PhoneNumber(String);
+
+/// The country whose numbers may stand without its code, by ISO 3166-1: `US`, `DE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Region(country::Id);
+
+impl FromStr for Region {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let id = text.to_ascii_uppercase().parse();
+        id.map(Self)
+            .map_err(|_| "must be the two letters of a country, such as US or DE")
+    }
+}
+
+impl PhoneNumber {
+    /// Reads a number as people write it; one without a country's code is of `region`.
+    ///
+    /// # Errors
+    ///
+    /// The rule that `text` breaks.
+    pub fn parse(text: &str, region: Region) -> Result<Self, Rule> {
+        const INVALID: Rule = Rule::new("invalid_phone_number", "must be a valid phone number");
+        let text = text.trim();
+        // The library would read letters as the digits of their keys, and extensions.
+        let is_plain = |c: char| c.is_ascii_digit() || "+-./() ".contains(c);
+        if text.len() > MAX_LENGTH || !text.chars().all(is_plain) {
+            return Err(INVALID);
+        }
+        let number = phonenumber::parse(Some(region.0), text).map_err(|_| INVALID)?;
+        let kept = number.format().mode(Mode::E164).to_string();
+        let digits = kept.strip_prefix('+').ok_or(INVALID)?;
+        // E.164 has 15 digits at most; no country has numbers of less than 7 with its code.
+        if !(7..=15).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(INVALID);
+        }
+        // Of a number that isn't in use the library may have taken a digit for a prefix.
+        let typed: String = text.chars().filter(char::is_ascii_digit).collect();
+        let in_country = digits.strip_prefix(&number.country().code().to_string());
+        if digits != typed && in_country != Some(&typed) && !number.is_valid() {
+            return Err(INVALID);
+        }
+        Ok(Self(kept))
+    }
+
+    /// A number that the database holds.
+    #[must_use]
+    pub fn from_database(number: String) -> Self {
+        Self(number)
+    }
+
+    /// The number, to store or show it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PhoneNumber(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_number_has_one_form_however_it_is_written() {
+        let us: Region = "us".parse().unwrap();
+        let german: Region = "DE".parse().unwrap();
+        for (typed, region, kept) in [
+            ("+14155552671", german, "+14155552671"),
+            (" (415) 555-2671 ", us, "+14155552671"),
+            ("1-415-555-2671", us, "+14155552671"),
+            ("+44 20 7946 0958", us, "+442079460958"),
+            ("030 901820", german, "+4930901820"),
+            ("0049 30 901820", german, "+4930901820"),
+            ("555 123 4567", us, "+15551234567"),
+            ("+1 555 123 4567", german, "+15551234567"),
+        ] {
+            let number = PhoneNumber::parse(typed, region).map(|number| number.0);
+            assert_eq!(number.as_deref(), Ok(kept), "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        let us: Region = "US".parse().unwrap();
+        for bad in [
+            "",
+            "+",
+            "bob",
+            // It would lose its first digit, and be another number.
+            "1234567890",
+            "1-800-FLOWERS",
+            "415-555-2671 ext. 5",
+            "415\n5552671",
+            "12",
+            "+1234567890123456",
+            "+999123456789",
+            &"1".repeat(65),
+            "٤١٥٥٥٥٢٦٧١",
+        ] {
+            assert!(PhoneNumber::parse(bad, us).is_err(), "{bad:?}");
+        }
+        assert!("XX".parse::<Region>().is_err());
+        assert!("USA".parse::<Region>().is_err());
+    }
+
+    #[test]
+    fn debug_output_tells_no_number() {
+        let number = PhoneNumber::parse("+14155552671", "US".parse().unwrap()).unwrap();
+        assert!(!format!("{number:?}").contains("2671"));
+    }
+}

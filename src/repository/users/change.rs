@@ -1,0 +1,91 @@
+//! Changes and deletion of rows of the table `users`.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::{
+    domain::{
+        email::Email,
+        id::UserId,
+        phone::PhoneNumber,
+        profile::{Bio, Location, PersonName, WebUrl},
+        user::User,
+    },
+    error::Result,
+};
+
+/// Stores all of a user but his password and his last login, and gives him his new revision;
+/// answers whether he is there.
+///
+/// # Errors
+///
+/// A conflict over address, phone number or nickname.
+pub async fn update(connection: &mut PgConnection, user: &mut User) -> Result<bool> {
+    let profile = &user.profile;
+    let revision: Option<i64> = sqlx::query_scalar(
+        "update users set nickname = $2, email = $3, email_verified_at = $4, phone_number = $5, \
+         first_name = $6, middle_name = $7, last_name = $8, is_name_public = $9, bio = $10, \
+         location = $11, profile_picture_url = $12, linkedin_profile_url = $13, \
+         github_profile_url = $14, role = $15, locked_at = $16, deletion_due_at = $17, \
+         updated_at = $18, revision = revision + 1 \
+         where id = $1 returning revision",
+    )
+    .bind(user.id)
+    .bind(user.nickname.as_str())
+    .bind(user.email.as_ref().map(Email::as_str))
+    .bind(user.email_verified_at)
+    .bind(user.phone_number.as_ref().map(PhoneNumber::as_str))
+    .bind(profile.first_name.as_ref().map(PersonName::as_str))
+    .bind(profile.middle_name.as_ref().map(PersonName::as_str))
+    .bind(profile.last_name.as_ref().map(PersonName::as_str))
+    .bind(profile.is_name_public)
+    .bind(profile.bio.as_ref().map(Bio::as_str))
+    .bind(profile.location.as_ref().map(Location::as_str))
+    .bind(profile.profile_picture_url.as_ref().map(WebUrl::as_str))
+    .bind(profile.linkedin_profile_url.as_ref().map(WebUrl::as_str))
+    .bind(profile.github_profile_url.as_ref().map(WebUrl::as_str))
+    .bind(user.role.as_str())
+    .bind(user.locked_at)
+    .bind(user.deletion_due_at)
+    .bind(user.updated_at)
+    .fetch_optional(connection)
+    .await?;
+    if let Some(revision) = revision {
+        user.revision = revision;
+    }
+    Ok(revision.is_some())
+}
+
+/// Marks the address as verified, and makes of an ANONYMOUS user an AUTHENTICATED one.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn verify_email(
+    connection: &mut PgConnection,
+    id: UserId,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let updated = sqlx::query(
+        "update users set email_verified_at = coalesce(email_verified_at, $2), updated_at = $2, revision = revision + 1, \
+         role = case role when 'ANONYMOUS' then 'AUTHENTICATED' else role end where id = $1",
+    )
+    .bind(id)
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(updated.rows_affected() == 1)
+}
+
+/// Deletes a user and all that belongs to him; answers whether he was there.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn delete(connection: &mut PgConnection, id: UserId) -> Result<bool> {
+    let deleted = sqlx::query("delete from users where id = $1")
+        .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(deleted.rows_affected() == 1)
+}
