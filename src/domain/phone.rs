@@ -55,7 +55,8 @@ impl PhoneNumber {
         // Of a number that isn't in use the library may have taken a digit for a prefix.
         let typed: String = text.chars().filter(char::is_ascii_digit).collect();
         let in_country = digits.strip_prefix(&number.country().code().to_string());
-        if digits != typed && in_country != Some(&typed) && !number.is_valid() {
+        let kept_whole = text.starts_with('+') && digits == typed;
+        if !kept_whole && in_country != Some(&typed) && !number.is_valid() {
             return Err(INVALID);
         }
         Ok(Self(kept))
