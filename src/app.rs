@@ -24,18 +24,21 @@ use crate::{
         sealer::Sealer,
         wake_up::WakeUp,
     },
-    repository::pool,
+    repository::{pool, sessions::Lifetime},
     services::{
         Ctx, Services,
         access_tokens::{self, AccessTokens},
         login::{self, Login},
         mail::Mails,
         maintenance::{self, Maintenance},
+        me::Me,
         platform::Platform,
+        profiles::Profiles,
         queue::Queue,
         rate_limits::{self, RateLimits},
         registration::{EnsuredAdmin, NewAccount, Registration, RegistrationPolicy},
         session_cache::SessionCache,
+        sessions::{self, Sessions},
         users::Users,
         verification::Verification,
     },
@@ -195,8 +198,7 @@ impl App {
             SiteUrl::parse(base_url.as_str())?,
         ));
         let access_tokens = Arc::new(AccessTokens::new(
-            platform.clone(),
-            Arc::clone(&cache),
+            Arc::clone(&random),
             access_tokens::Options {
                 secret_key: secret_key.clone(),
                 algorithm: config.tokens.algorithm,
@@ -204,17 +206,33 @@ impl App {
                 lifetime: config.tokens.access_token_lifetime,
             },
         ));
+        let refresh_key = PurposeKey::derive(&secret_key, "refresh token");
+        let sessions = Arc::new(Sessions::new(
+            platform.clone(),
+            Arc::clone(&cache),
+            Arc::clone(&access_tokens),
+            Arc::clone(&mails),
+            sessions::Options {
+                lifetime: Lifetime {
+                    idle: config.tokens.session_lifetime,
+                    longest: config.tokens.longest_session,
+                },
+                refresh_key: refresh_key.clone(),
+            },
+        ));
         let login = Arc::new(Login::new(
             platform.clone(),
             Arc::clone(&hasher),
-            Arc::clone(&access_tokens),
+            access_tokens,
             Arc::clone(&mails),
             Arc::clone(&limits),
+            Arc::clone(&cache),
             login::Options {
                 lockout: LockoutPolicy {
                     max_attempts: config.login.max_attempts,
                 },
                 session_lifetime: config.tokens.session_lifetime,
+                refresh_key,
                 throttle_key: PurposeKey::derive(&secret_key, "login throttle"),
                 device_key: PurposeKey::derive(&secret_key, "device token"),
                 hide_account_existence: config.accounts.hide_account_existence,
@@ -243,9 +261,11 @@ impl App {
                 Arc::clone(&login),
                 Arc::clone(&mails),
             )),
+            me: Arc::new(Me::new(platform.clone(), Arc::clone(&cache))),
+            profiles: Arc::new(Profiles::new(platform.clone())),
             maintenance: Arc::new(Maintenance::new(platform)),
             login,
-            access_tokens,
+            sessions,
             mails,
         };
         let state = AppState::new(Shared {
@@ -255,6 +275,8 @@ impl App {
             pool: pool.clone(),
             base_url,
             trusted_proxies: config.server.trusted_proxies.clone(),
+            service_credentials: config.tokens.service_credentials.clone(),
+            longest_session: config.tokens.longest_session,
             cors_allowed_origins: config.server.cors_allowed_origins.clone(),
             caught_mail,
             draining: false.into(),
@@ -306,6 +328,10 @@ impl App {
         tasks.spawn(access_tokens::listen(
             pool,
             Arc::clone(&self.cache),
+            stop.clone(),
+        ));
+        tasks.spawn(sessions::keep_seen(
+            Arc::clone(&self.services.sessions),
             stop.clone(),
         ));
         tasks.spawn(rate_limits::keep_small(

@@ -26,6 +26,9 @@ pub enum Error {
     /// The caller is known and may not do it.
     #[error("{}", .0.message())]
     Forbidden(ErrorCode),
+    /// What is to be changed has changed since the caller read it.
+    #[error("{}", ErrorCode::PreconditionFailed.message())]
+    Stale,
     /// A one-time token is unknown, used or expired.
     #[error("{}", .0.message())]
     InvalidToken(ErrorCode),
@@ -67,6 +70,7 @@ impl Error {
             | Self::Forbidden(code)
             | Self::InvalidToken(code) => *code,
             Self::Invalid(_) => ErrorCode::InvalidInput,
+            Self::Stale => ErrorCode::PreconditionFailed,
             Self::Locked { .. } => ErrorCode::AccountLocked,
             Self::RateLimited { .. } => ErrorCode::RateLimited,
             Self::Unavailable(_) => ErrorCode::Unavailable,
@@ -145,6 +149,16 @@ error_codes! {
     InvalidVerificationToken = "invalid_verification_token", "Invalid or expired verification token";
     /// The link in a lock notice was used, replaced or is older than its life.
     InvalidUnlockToken = "invalid_unlock_token", "Invalid or expired unlock token";
+    /// A refresh token that is unknown, used or replaced, or whose session has ended.
+    InvalidRefreshToken = "invalid_refresh_token", "Invalid or expired refresh token";
+    /// No live session of the caller's has this id.
+    SessionNotFound = "session_not_found", "Session not found";
+    /// A registered service didn't prove who it is.
+    InvalidClient = "invalid_client", "Could not validate client credentials";
+    /// A change by cookie that another site may have asked for.
+    CrossSiteRequest = "cross_site_request", "Requests by cookie must come from the service's own pages";
+    /// What was to be changed isn't any more as the caller last saw it.
+    PreconditionFailed = "precondition_failed", "It has changed since you last read it; read it again";
     /// Fields are wrong; `errors` says which.
     InvalidInput = "invalid_input", "The request has invalid fields";
     /// The body can't be read as what it says it is.
@@ -180,6 +194,16 @@ impl FieldError {
             location: vec!["body".into(), field.into()],
             message: rule.message,
             kind: rule.kind,
+        }
+    }
+
+    /// A change that changes nothing.
+    #[must_use]
+    pub fn empty_change() -> Self {
+        Self {
+            location: vec!["body".into()],
+            message: "must change at least one field".into(),
+            kind: "empty_change",
         }
     }
 

@@ -1,9 +1,10 @@
 //! Access tokens and sessions.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
 
 use super::{Environment, Reader};
 
@@ -44,6 +45,54 @@ impl FromStr for Algorithm {
     }
 }
 
+/// The name and the secret of a service that may ask about tokens.
+#[derive(Clone)]
+pub struct ServiceCredential {
+    name: String,
+    /// Digests are compared, so that the time doesn't tell how much of a guess is right.
+    secret_digest: [u8; 32],
+}
+
+impl ServiceCredential {
+    /// Whether it has this name and this secret.
+    #[must_use]
+    pub fn is(&self, name: &str, secret: &str) -> bool {
+        let digest: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
+        self.name == name && self.secret_digest == digest
+    }
+}
+
+impl fmt::Debug for ServiceCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServiceCredential({}, …)", self.name)
+    }
+}
+
+impl FromStr for ServiceCredential {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, secret) = text
+            .split_once(':')
+            .ok_or("must be name:secret, several of them separated by commas")?;
+        // What stands in a header without being encoded, whatever the client.
+        let is_plain = |text: &str| {
+            text.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+        };
+        if name.is_empty() || !is_plain(name) || !is_plain(secret) {
+            return Err("name and secret must consist of letters, digits and - . _ ~");
+        }
+        if secret.len() < MIN_KEY_BYTES {
+            return Err("the secret must have at least 32 characters");
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            secret_digest: Sha256::digest(secret.as_bytes()).into(),
+        })
+    }
+}
+
 /// Access tokens and sessions.
 #[derive(Debug, Clone)]
 pub struct TokensConfig {
@@ -54,8 +103,12 @@ pub struct TokensConfig {
     pub algorithm: Algorithm,
     /// How long an access token lives.
     pub access_token_lifetime: TimeDelta,
-    /// How long a session lives.
+    /// How long a session lives without being used.
     pub session_lifetime: TimeDelta,
+    /// How long a session lives in all.
+    pub longest_session: TimeDelta,
+    /// Services that may ask about tokens.
+    pub service_credentials: Vec<ServiceCredential>,
 }
 
 impl TokensConfig {
@@ -94,16 +147,30 @@ impl TokensConfig {
         let session_minutes: u32 = reader.with_default(
             "REFRESH_TOKEN_EXPIRE_MINUTES",
             "1440",
-            "How long a session lives, in minutes: up to 525600, a year.",
+            "How long a session lives without being used, in minutes: up to 525600, a year. A refresh token lives as long, and each refresh renews it.",
         );
         if !(1..=525_600).contains(&session_minutes) {
             reader.problem("REFRESH_TOKEN_EXPIRE_MINUTES", "must be from 1 to 525600");
         }
+        let longest_minutes: u32 = reader.with_default(
+            "SESSION_MAX_MINUTES",
+            "129600",
+            "How long a session lives in all, however much it is used, in minutes: up to 5256000, ten years; the default is 90 days.",
+        );
+        if !(1..=5_256_000).contains(&longest_minutes) {
+            reader.problem("SESSION_MAX_MINUTES", "must be from 1 to 5256000");
+        }
+        let service_credentials = reader.list(
+            "SERVICE_CREDENTIALS",
+            "Services that may ask about tokens at `/token/introspect`, with `Authorization: Basic`: `name:secret`, separated by commas, each secret of at least 32 characters.",
+        );
         Self {
             secret_key: secret_key.map(SecretString::from),
             algorithm,
             access_token_lifetime: TimeDelta::minutes(minutes.into()),
-            session_lifetime: TimeDelta::minutes(session_minutes.into()),
+            session_lifetime: TimeDelta::minutes(session_minutes.min(longest_minutes).into()),
+            longest_session: TimeDelta::minutes(longest_minutes.into()),
+            service_credentials,
         }
     }
 }

@@ -19,6 +19,8 @@ pub enum Actor {
         /// The session that he uses.
         session: SessionId,
     },
+    /// Another service, by credentials of the settings.
+    Service,
     /// The service itself: the worker, or a step at start.
     System,
     /// An operator at the command line, who could as well use SQL.

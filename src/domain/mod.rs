@@ -19,5 +19,6 @@ pub mod permission;
 pub mod phone;
 pub mod profile;
 pub mod role;
+pub mod session;
 pub mod token;
 pub mod user;

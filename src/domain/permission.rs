@@ -17,17 +17,23 @@ pub enum Permission {
     DeleteUser,
     /// Lock and unlock a user of lower rank.
     LockUser,
+    /// See and end the sessions of a user of lower rank.
+    ManageSessions,
+    /// Ask whether a token is good.
+    IntrospectTokens,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::BrowseUsers,
         Self::ReadUser,
         Self::EditUser,
         Self::AddUser,
         Self::DeleteUser,
         Self::LockUser,
+        Self::ManageSessions,
+        Self::IntrospectTokens,
     ];
 }
 
@@ -42,10 +48,12 @@ impl Role {
             | Permission::EditUser
             | Permission::AddUser
             | Permission::DeleteUser
-            | Permission::LockUser => match self {
+            | Permission::LockUser
+            | Permission::ManageSessions => match self {
                 Self::Anonymous | Self::Authenticated => false,
                 Self::Manager | Self::Admin => true,
             },
+            Permission::IntrospectTokens => self == Self::Admin,
         }
     }
 
@@ -94,6 +102,8 @@ mod tests {
         AddUser: MANAGER ADMIN
         DeleteUser: MANAGER ADMIN
         LockUser: MANAGER ADMIN
+        ManageSessions: MANAGER ADMIN
+        IntrospectTokens: ADMIN
         ANONYMOUS outranks: 
         AUTHENTICATED outranks: ANONYMOUS
         MANAGER outranks: ANONYMOUS AUTHENTICATED

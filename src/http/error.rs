@@ -105,6 +105,7 @@ impl From<Error> for Problem {
             Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Error::Forbidden(_) => StatusCode::FORBIDDEN,
             // As the older service answered.
+            Error::Stale => StatusCode::PRECONDITION_FAILED,
             Error::InvalidToken(_) | Error::Locked { .. } => StatusCode::BAD_REQUEST,
             Error::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -220,9 +221,13 @@ pub fn render(response: Response, request_id: RequestId) -> Response {
     });
     parts.headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
     if problem.status == StatusCode::UNAUTHORIZED {
+        let scheme = match problem.code {
+            ErrorCode::InvalidClient => "Basic realm=\"services\"",
+            _ => "Bearer",
+        };
         parts
             .headers
-            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
     }
     if let Some(wait) = problem.retry_after {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

@@ -8,7 +8,10 @@ use utoipa::{
     openapi::{
         self, ContentBuilder, Header, Object, RefOr, Response, ResponseBuilder, Type,
         example::ExampleBuilder,
-        security::{Flow, OAuth2, Password, Scopes, SecurityScheme},
+        security::{
+            ApiKey, ApiKeyValue, Flow, Http, HttpAuthScheme, OAuth2, Password, Scopes,
+            SecurityRequirement, SecurityScheme,
+        },
         server::Server,
     },
 };
@@ -35,6 +38,9 @@ use crate::{
         (name = "welcome", description = "Where to start"),
         (name = "accounts", description = "Registering and verifying an address"),
         (name = "login", description = "Getting an access token"),
+        (name = "sessions", description = "Logging in by cookie, and one's own sessions"),
+        (name = "me", description = "One's own account"),
+        (name = "profiles", description = "What anybody may see of a user"),
         (name = "users", description = "Managing users, for managers and administrators"),
         (name = "health", description = "Whether the service lives and is ready"),
     ),
@@ -45,8 +51,11 @@ struct Frame;
 
 struct PasswordFlow;
 
-/// The name of the security scheme.
+/// The names of the security schemes: an access token, the cookie of a session, and a service's
+/// credentials.
 const SECURITY: &str = "password";
+const COOKIE: &str = "session";
+const SERVICE: &str = "service";
 
 impl Modify for PasswordFlow {
     fn modify(&self, document: &mut openapi::OpenApi) {
@@ -59,6 +68,34 @@ fn secure(document: &mut openapi::OpenApi, base_path: &str) {
     let flow = Flow::Password(Password::new(format!("{base_path}login/"), Scopes::new()));
     let components = document.components.get_or_insert_default();
     components.add_security_scheme(SECURITY, SecurityScheme::OAuth2(OAuth2::new([flow])));
+    let cookie = "The cookie of `POST /sessions`; in development its name is `um_session`";
+    let cookie = ApiKeyValue::with_description("__Host-um_session", cookie);
+    components.add_security_scheme(COOKIE, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+    let service = Http::new(HttpAuthScheme::Basic);
+    components.add_security_scheme(SERVICE, SecurityScheme::Http(service));
+}
+
+/// Wherever an access token is taken, the cookie of a session is too.
+fn offer_cookie(document: &mut openapi::OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        let operations = [
+            &mut item.get,
+            &mut item.put,
+            &mut item.post,
+            &mut item.delete,
+            &mut item.patch,
+        ];
+        for operation in operations.into_iter().flatten() {
+            let token = SecurityRequirement::new::<_, _, String>(SECURITY, []);
+            let Some(security) = &mut operation.security else {
+                continue;
+            };
+            let cookie = SecurityRequirement::new::<_, _, String>(COOKIE, []);
+            if security.contains(&token) && !security.contains(&cookie) {
+                security.push(cookie);
+            }
+        }
+    }
 }
 
 /// The frame of the document.
@@ -75,6 +112,7 @@ pub fn serve_below(mut document: openapi::OpenApi, base_path: &str) -> openapi::
         path => path,
     })]);
     secure(&mut document, base_path);
+    offer_cookie(&mut document);
     document
 }
 
@@ -151,11 +189,27 @@ problems! {
     /// The body is malformed, or the address belongs to an account
     MalformedOrEmailExists = BAD_REQUEST [malformed(), Error::Conflict(ErrorCode::EmailAlreadyExists)];
     /// The body is malformed, or the account is locked
-    MalformedOrLocked = BAD_REQUEST [at_login(malformed()), at_login(Error::Locked { retry_after: None })];
+    MalformedOrLocked = BAD_REQUEST [malformed(), Problem::from(Error::Locked { retry_after: None })];
+    /// The body is malformed, the account is locked, or the refresh token isn't good
+    LoginRefused = BAD_REQUEST [
+        at_login(malformed()),
+        at_login(Error::Locked { retry_after: None }),
+        at_login(Error::InvalidToken(ErrorCode::InvalidRefreshToken))
+    ];
     /// The token is unknown, used, replaced or expired
     InvalidLink = BAD_REQUEST [Error::InvalidToken(ErrorCode::InvalidVerificationToken)];
     /// There is no valid access token
     Unauthenticated = UNAUTHORIZED [Error::Unauthenticated(ErrorCode::NotAuthenticated)];
+    /// There is no valid access token, nor the credentials of a service
+    ClientUnauthenticated = UNAUTHORIZED [
+        Error::Unauthenticated(ErrorCode::NotAuthenticated),
+        Error::Unauthenticated(ErrorCode::InvalidClient)
+    ];
+    /// Unknown user or wrong password, or with the right password: address not verified
+    SessionRefused = UNAUTHORIZED [
+        Error::Unauthenticated(ErrorCode::InvalidCredentials),
+        Error::Unauthenticated(ErrorCode::EmailNotVerified)
+    ];
     /// Unknown user or wrong password, or with the right password: address not verified
     LoginFailed = UNAUTHORIZED [
         at_login(Error::Unauthenticated(ErrorCode::InvalidCredentials)),
@@ -164,8 +218,15 @@ problems! {
     /// The caller's role doesn't allow it
     Forbidden = FORBIDDEN [
         Error::Forbidden(ErrorCode::OperationNotPermitted),
-        Error::Forbidden(ErrorCode::LastAdministrator)
+        Error::Forbidden(ErrorCode::LastAdministrator),
+        Error::Forbidden(ErrorCode::CrossSiteRequest)
     ];
+    /// A change by cookie that doesn't come from the same origin
+    CrossSite = FORBIDDEN [Error::Forbidden(ErrorCode::CrossSiteRequest)];
+    /// The caller has no such session
+    SessionNotFound = NOT_FOUND [Error::NotFound(ErrorCode::SessionNotFound)];
+    /// It has changed since
+    Stale = PRECONDITION_FAILED [Error::Stale];
     /// There is no such user
     UserNotFound = NOT_FOUND [Error::NotFound(ErrorCode::UserNotFound)];
     /// Somebody else has this nickname

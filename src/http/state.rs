@@ -5,12 +5,13 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use chrono::TimeDelta;
 use ipnet::IpNet;
 use sqlx::PgPool;
 use url::Url;
 
 use crate::{
-    config::Origin,
+    config::{Origin, ServiceCredential},
     infra::{clock::Clock, email::DirectoryMailer, random::Random},
     services::Services,
 };
@@ -33,8 +34,12 @@ pub struct Shared {
     pub base_url: Url,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Services that may ask about tokens.
+    pub service_credentials: Vec<ServiceCredential>,
     /// Origins whose pages may call the API.
     pub cors_allowed_origins: Vec<Origin>,
+    /// How long the cookie of a session is kept.
+    pub longest_session: TimeDelta,
     /// The mailbox of `/dev/mail`, in development.
     pub caught_mail: Option<DirectoryMailer>,
     /// Whether the server is stopping.

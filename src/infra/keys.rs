@@ -29,6 +29,12 @@ impl PurposeKey {
         self.fed(parts).verify_slice(tag).is_ok()
     }
 
+    /// Whether `tag`, of 16 bytes or more, is the beginning of the message's, in constant time.
+    #[must_use]
+    pub fn verify_beginning(&self, parts: &[&[u8]], tag: &[u8]) -> bool {
+        tag.len() >= 16 && self.fed(parts).verify_truncated_left(tag).is_ok()
+    }
+
     fn fed(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
         let mut mac = self.0.clone();
         for part in parts {

@@ -29,18 +29,36 @@ pub use new::{
     claim_configured_admin, claim_first, insert, insert_unverified, is_configured_admin,
 };
 
-/// The columns of [`UserRow`].
+macro_rules! prefixed {
+    ($table:literal; $first:literal $($column:literal)+) => {
+        concat!($table, ".", $first $(, ", ", $table, ".", $column)+)
+    };
+}
+pub(super) use prefixed;
+
+/// The columns of [`UserRow`], of the table of this name.
+macro_rules! columns_of {
+    ($table:literal) => {
+        $crate::repository::users::prefixed! {
+            $table;
+            "id" "nickname" "email" "email_verified_at" "phone_number" "first_name" "middle_name"
+            "last_name" "is_name_public" "bio" "location" "profile_picture_url"
+            "linkedin_profile_url" "github_profile_url" "role" "is_professional"
+            "professional_status_updated_at" "locked_at" "deletion_due_at" "last_login_at"
+            "created_at" "updated_at" "revision"
+        }
+    };
+}
+pub(super) use columns_of;
+
 macro_rules! columns {
     () => {
-        "id, nickname, email, email_verified_at, phone_number, first_name, middle_name, last_name, \
-         is_name_public, bio, location, profile_picture_url, linkedin_profile_url, github_profile_url, \
-         role, is_professional, professional_status_updated_at, locked_at, deletion_due_at, \
-         last_login_at, created_at, updated_at, revision"
+        columns_of!("users")
     };
 }
 
 #[derive(FromRow)]
-struct UserRow {
+pub(super) struct UserRow {
     id: UserId,
     nickname: String,
     email: Option<String>,
@@ -171,6 +189,26 @@ pub async fn find_for_update(connection: &mut PgConnection, id: UserId) -> Resul
         " from users where id = $1 for update"
     ))
     .bind(id)
+    .fetch_optional(connection)
+    .await?;
+    row.map(User::try_from).transpose()
+}
+
+/// The user of this nickname, in whatever case.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn find_by_nickname(
+    connection: &mut PgConnection,
+    nickname: &Nickname,
+) -> Result<Option<User>> {
+    let row: Option<UserRow> = sqlx::query_as(concat!(
+        "select ",
+        columns!(),
+        " from users where lower(nickname) = $1"
+    ))
+    .bind(nickname.as_str().to_ascii_lowercase())
     .fetch_optional(connection)
     .await?;
     row.map(User::try_from).transpose()

@@ -5,28 +5,32 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
+use quick_cache::sync::Cache;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use sqlx::{PgPool, postgres::PgListener};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{platform::Platform, session_cache::SessionCache};
+use super::session_cache::SessionCache;
 use crate::{
     config::Algorithm,
     domain::{
-        actor::Actor,
         id::{SessionId, UserId},
         role::Role,
     },
     error::{Error, ErrorCode, Result},
-    repository::sessions::{self, LiveSession},
+    infra::random::Random,
+    repository::sessions,
 };
 
 /// Whom our tokens are for (RFC 7519, `aud`).
-const AUDIENCE: &str = "user-management";
+pub const AUDIENCE: &str = "user-management";
 /// How far a clock that issued a token may be ahead of ours, in seconds.
-const LEEWAY: u64 = 5;
+const LEEWAY: i64 = 5;
+/// Tokens whose signatures are known to be right.
+const KNOWN_TOKENS: usize = 20_000;
 
 /// The claims of an access token; all are required.
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,6 +56,23 @@ pub struct AccessToken {
     pub lifetime: TimeDelta,
 }
 
+/// What a token of ours says.
+#[derive(Debug, Clone, Copy)]
+pub struct VerifiedToken {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// The session that it belongs to.
+    pub session_id: SessionId,
+    /// Its id.
+    pub token_id: Uuid,
+    /// When it was issued.
+    pub issued_at: DateTime<Utc>,
+    /// From when on it is good.
+    pub valid_from: DateTime<Utc>,
+    /// From when on it isn't any more.
+    pub expires_at: DateTime<Utc>,
+}
+
 /// How tokens are signed and how long they live.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -67,8 +88,8 @@ pub struct Options {
 
 /// Issues access tokens and tells whose they are.
 pub struct AccessTokens {
-    platform: Platform,
-    cache: Arc<SessionCache>,
+    random: Arc<dyn Random>,
+    verified: Cache<[u8; 32], VerifiedToken>,
     header: Header,
     encoding_key: EncodingKey,
     decoding_key: DecodingKey,
@@ -79,7 +100,7 @@ pub struct AccessTokens {
 
 impl AccessTokens {
     /// The service on this database.
-    pub fn new(platform: Platform, cache: Arc<SessionCache>, options: Options) -> Self {
+    pub fn new(random: Arc<dyn Random>, options: Options) -> Self {
         let algorithm = match options.algorithm {
             Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
             Algorithm::Hs384 => jsonwebtoken::Algorithm::HS384,
@@ -94,8 +115,8 @@ impl AccessTokens {
         validation.validate_nbf = false;
         let key = options.secret_key.expose_secret().as_bytes();
         Self {
-            platform,
-            cache,
+            random,
+            verified: Cache::new(KNOWN_TOKENS),
             header: Header::new(algorithm),
             encoding_key: EncodingKey::from_secret(key),
             decoding_key: DecodingKey::from_secret(key),
@@ -110,7 +131,7 @@ impl AccessTokens {
     /// # Errors
     ///
     /// [`Error::Internal`] if it can't be signed.
-    pub fn issue(
+    pub async fn issue(
         &self,
         user_id: UserId,
         session: SessionId,
@@ -128,7 +149,7 @@ impl AccessTokens {
             iat: now.timestamp(),
             nbf: now.timestamp(),
             exp: (now + lifetime).timestamp(),
-            jti: self.platform.random.uuid_v7(now),
+            jti: self.random.uuid_v7(now),
         };
         let token = jsonwebtoken::encode(&self.header, &claims, &self.encoding_key)
             .context("can't sign an access token")?;
@@ -138,46 +159,48 @@ impl AccessTokens {
         })
     }
 
-    /// Who presents this token.
+    /// What a token says, if it is ours and of now. Whether its session lives is another matter.
+    ///
+    /// The signature of a token is checked once; then its digest is known until room is needed.
     ///
     /// # Errors
     ///
-    /// [`Error::Unauthenticated`] when the token isn't ours, has expired, or its session has ended;
-    /// [`Error::Unavailable`] when that can't be told.
-    pub async fn authenticate(&self, token: &str) -> Result<Actor> {
-        let refused = || Error::Unauthenticated(ErrorCode::NotAuthenticated);
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding_key, &self.validation)
-            .map_err(|_| refused())?
-            .claims;
-        let now = self.platform.clock.now();
-        let leeway = LEEWAY.cast_signed();
-        if claims.exp <= now.timestamp() || claims.nbf.max(claims.iat) > now.timestamp() + leeway {
+    /// [`Error::Unauthenticated`] when it isn't ours or has expired.
+    pub async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<VerifiedToken> {
+        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let token = match self.verified.get(&digest) {
+            Some(verified) => verified,
+            None => {
+                let verified = self.check_signature(token).ok_or_else(refused)?;
+                self.verified.insert(digest, verified);
+                verified
+            }
+        };
+        let leeway = TimeDelta::seconds(LEEWAY);
+        if token.expires_at <= now || token.valid_from > now + leeway {
             return Err(refused());
         }
-        let id = SessionId(claims.sid);
-        let session = self.find_live(id, now).await?.ok_or_else(refused)?;
-        if session.user_id.0 != claims.sub || session.expires_at <= now {
-            return Err(refused());
-        }
-        Ok(Actor::User {
-            id: session.user_id,
-            role: session.role,
-            session: id,
-        })
+        Ok(token)
     }
 
-    async fn find_live(&self, id: SessionId, now: DateTime<Utc>) -> Result<Option<LiveSession>> {
-        if let Some(session) = self.cache.get(id) {
-            return Ok(Some(session));
-        }
-        let begun = self.cache.begin();
-        let mut connection = self.platform.pool.acquire().await?;
-        let session = sessions::find_live(&mut connection, id, now).await?;
-        if let Some(session) = session {
-            self.cache.keep(begun, id, session);
-        }
-        Ok(session)
+    fn check_signature(&self, token: &str) -> Option<VerifiedToken> {
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding_key, &self.validation)
+            .ok()?
+            .claims;
+        let time = |seconds| DateTime::from_timestamp(seconds, 0);
+        Some(VerifiedToken {
+            user_id: UserId(claims.sub),
+            session_id: SessionId(claims.sid),
+            token_id: claims.jti,
+            issued_at: time(claims.iat)?,
+            valid_from: time(claims.nbf.max(claims.iat))?,
+            expires_at: time(claims.exp)?,
+        })
     }
+}
+
+fn refused() -> Error {
+    Error::Unauthenticated(ErrorCode::NotAuthenticated)
 }
 
 /// Hears from the database which sessions changed, and forgets them, until `stop`.

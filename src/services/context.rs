@@ -6,7 +6,11 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use crate::{
-    domain::{actor::Actor, id::RequestId, permission::Permission},
+    domain::{
+        actor::Actor,
+        id::{RequestId, SessionId, UserId},
+        permission::Permission,
+    },
     error::{Error, ErrorCode, Result},
 };
 
@@ -66,7 +70,24 @@ impl Ctx {
             Actor::System | Actor::Operator => Ok(()),
             Actor::User { role, .. } if role.grants(permission) => Ok(()),
             Actor::User { .. } => Err(Error::Forbidden(ErrorCode::OperationNotPermitted)),
+            Actor::Service if permission == Permission::IntrospectTokens => Ok(()),
+            Actor::Service => Err(Error::Forbidden(ErrorCode::OperationNotPermitted)),
             Actor::Nobody => Err(Error::Unauthenticated(ErrorCode::NotAuthenticated)),
+        }
+    }
+
+    /// The user who asks, and the session that he uses.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unauthenticated`] for one who didn't log in, [`Error::Forbidden`] for what is no user.
+    pub fn user(&self) -> Result<(UserId, SessionId)> {
+        match self.actor {
+            Actor::User { id, session, .. } => Ok((id, session)),
+            Actor::Nobody => Err(Error::Unauthenticated(ErrorCode::NotAuthenticated)),
+            Actor::Service | Actor::System | Actor::Operator => {
+                Err(Error::Forbidden(ErrorCode::OperationNotPermitted))
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Logging in; beside, `devices.rs` has the tokens of known devices and `lockout.rs` the mails and
-//! links of lockout.
+//! Logging in; beside, `devices.rs` has the tokens of known devices, `lockout.rs` the mails and
+//! links of lockout, and `opening.rs` the sessions that logins open.
 //!
 //! Each attempt is charged before its password is looked at, see [`crate::domain::lockout`], by the
 //! name that was typed and whether or not there is such an account. A device on which the owner has
@@ -7,11 +7,13 @@
 
 mod devices;
 mod lockout;
+mod opening;
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::SecretString;
 use tracing::{Instrument as _, instrument};
 
 use super::{
@@ -20,13 +22,15 @@ use super::{
     mail::Mails,
     platform::Platform,
     rate_limits::{Limited, RateLimits},
+    session_cache::SessionCache,
+    sessions::RefreshKey,
 };
 use crate::{
     domain::{
         email::normalize_identifier,
         id::{SessionId, UserId},
         lockout::{Charge, LockoutPolicy},
-        password::{PasswordHash, TypedPassword},
+        password::TypedPassword,
     },
     error::{Error, ErrorCode, Result},
     infra::{
@@ -35,7 +39,6 @@ use crate::{
     },
     repository::{
         login_throttle::{self, Bucket},
-        sessions::{self, NewSession},
         users::{self, Credentials},
     },
 };
@@ -43,14 +46,21 @@ use crate::{
 use devices::{DEVICE_ID, Owner};
 pub use devices::{DEVICE_LIFETIME, DeviceToken};
 pub use lockout::NOTIFY_LOCKOUT;
+pub use opening::{Opening, SessionKind};
 
 /// A successful login.
 #[derive(Debug)]
 pub struct LoggedIn {
     /// Whose it is.
     pub user_id: UserId,
+    /// His new session.
+    pub session_id: SessionId,
+    /// From when on the session is refused, if it isn't used.
+    pub expires_at: DateTime<Utc>,
     /// What he presents from now on.
     pub access_token: AccessToken,
+    /// The refresh token, or what the cookie holds.
+    pub secret: SecretString,
     /// What tells next time that he has logged in on this device before.
     pub device_token: DeviceToken,
 }
@@ -60,8 +70,10 @@ pub struct LoggedIn {
 pub struct Options {
     /// The lockout.
     pub lockout: LockoutPolicy,
-    /// How long a session lives.
+    /// How long a session lives without being used.
     pub session_lifetime: TimeDelta,
+    /// Signs refresh tokens.
+    pub refresh_key: PurposeKey,
     /// Hashes the names of accounts in `login_throttle`.
     pub throttle_key: PurposeKey,
     /// Signs device tokens.
@@ -77,6 +89,8 @@ pub struct Login {
     access_tokens: Arc<AccessTokens>,
     mails: Arc<Mails>,
     limits: Arc<RateLimits>,
+    cache: Arc<SessionCache>,
+    refresh_key: RefreshKey,
     options: Options,
 }
 
@@ -88,6 +102,7 @@ struct Attempt {
     user_id: Option<UserId>,
     key: [u8; 32],
     device: Option<[u8; DEVICE_ID]>,
+    opening: Opening,
 }
 
 impl Attempt {
@@ -107,6 +122,7 @@ impl Login {
         access_tokens: Arc<AccessTokens>,
         mails: Arc<Mails>,
         limits: Arc<RateLimits>,
+        cache: Arc<SessionCache>,
         options: Options,
     ) -> Self {
         Self {
@@ -115,6 +131,8 @@ impl Login {
             access_tokens,
             mails,
             limits,
+            cache,
+            refresh_key: RefreshKey::new(options.refresh_key.clone()),
             options,
         }
     }
@@ -137,11 +155,12 @@ impl Login {
         ctx: &Ctx,
         username: &str,
         typed: TypedPassword,
+        opening: Opening,
     ) -> Result<LoggedIn> {
         self.limits.check(ctx, Limited::Login)?;
         let identifier = normalize_identifier(username);
         let (login, ctx) = (Arc::clone(self), ctx.clone());
-        let attempt = async move { login.try_password(&ctx, identifier, typed).await };
+        let attempt = async move { login.try_password(&ctx, identifier, typed, opening).await };
         self.platform
             .detached
             .spawn(attempt.in_current_span())
@@ -154,6 +173,7 @@ impl Login {
         ctx: &Ctx,
         identifier: String,
         typed: TypedPassword,
+        opening: Opening,
     ) -> Result<LoggedIn> {
         let (attempt, credentials, charge) = {
             let mut connection = self.platform.pool.acquire().await?;
@@ -163,6 +183,7 @@ impl Login {
                 device: self.find_device(&mut connection, ctx, &identifier).await?,
                 identifier,
                 typed,
+                opening,
             };
             let charge = login_throttle::charge(
                 &mut connection,
@@ -240,7 +261,8 @@ impl Login {
         let (Some(credentials), Verdict::Right { renewed }) = (credentials, verdict) else {
             return Err(Error::Unauthenticated(ErrorCode::InvalidCredentials));
         };
-        if self.options.hide_account_existence && !credentials.is_verified {
+        let is_unverified = attempt.opening.for_verified && !credentials.is_verified;
+        if self.options.hide_account_existence && is_unverified {
             // Who registered with an address must not learn here whether it had an account.
             return Err(Error::Unauthenticated(ErrorCode::InvalidCredentials));
         }
@@ -248,7 +270,7 @@ impl Login {
             // Until it is erased or restored, it is as if it were not there.
             return Err(Error::Unauthenticated(ErrorCode::InvalidCredentials));
         }
-        if !credentials.is_verified || credentials.is_locked {
+        if is_unverified || credentials.is_locked {
             let mut connection = self.platform.pool.acquire().await?;
             login_throttle::clear(&mut connection, attempt.bucket()).await?;
             return Err(if credentials.is_locked {
@@ -262,44 +284,6 @@ impl Login {
         let (user_id, hash) = (credentials.user_id, &credentials.password_hash);
         self.open_session(ctx, attempt, user_id, hash, renewed.as_ref())
             .await
-    }
-
-    async fn open_session(
-        &self,
-        ctx: &Ctx,
-        attempt: &Attempt,
-        user_id: UserId,
-        hash: &PasswordHash,
-        renewed: Option<&PasswordHash>,
-    ) -> Result<Option<LoggedIn>> {
-        let session = NewSession {
-            id: SessionId(self.platform.random.uuid_v7(ctx.now)),
-            user_id,
-            user_agent: ctx.client.user_agent.as_deref(),
-            client_address: ctx.client.address.map(|address| address.to_string()),
-            created_at: ctx.now,
-            expires_at: ctx.now + self.options.session_lifetime,
-        };
-        let mut connection = self.platform.pool.acquire().await?;
-        let opened = sessions::open(&mut connection, &session, hash, renewed, attempt.bucket());
-        let Some(role) = opened.await? else {
-            return Ok(None);
-        };
-        drop(connection);
-        outcome("success");
-        tracing::info!(%user_id, session_id = %session.id, "logged in");
-        let access_token =
-            self.access_tokens
-                .issue(user_id, session.id, role, ctx.now, session.expires_at)?;
-        Ok(Some(LoggedIn {
-            user_id,
-            access_token,
-            device_token: self.device_token(
-                attempt.device,
-                &Owner::of(user_id, renewed.unwrap_or(hash)),
-                ctx.now,
-            ),
-        }))
     }
 
     fn key(&self, identifier: &str) -> [u8; 32] {

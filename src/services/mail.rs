@@ -59,6 +59,8 @@ pub enum UserMail<'a> {
     Unlocked,
     /// Somebody tried to register with the account's address.
     AccountExists,
+    /// A used refresh token came back, and its session was ended.
+    SessionReuse,
 }
 
 impl<'a> UserMail<'a> {
@@ -68,6 +70,7 @@ impl<'a> UserMail<'a> {
             Self::LockedAfterFailedLogins(_) | Self::LockedByAdministrator => Mail::AccountLocked,
             Self::Unlocked => Mail::AccountUnlocked,
             Self::AccountExists => Mail::AccountExists,
+            Self::SessionReuse => Mail::SessionReuse,
         }
     }
 
@@ -75,7 +78,10 @@ impl<'a> UserMail<'a> {
         match self {
             Self::EmailVerification(token) => Some((token, Purpose::EmailVerification)),
             Self::LockedAfterFailedLogins(token) => Some((token, Purpose::AccountUnlock)),
-            Self::LockedByAdministrator | Self::Unlocked | Self::AccountExists => None,
+            Self::LockedByAdministrator
+            | Self::Unlocked
+            | Self::AccountExists
+            | Self::SessionReuse => None,
         }
     }
 }
@@ -237,7 +243,10 @@ impl Mails {
         let purpose = match envelope.mail {
             Mail::EmailVerification => Some(Purpose::EmailVerification),
             Mail::AccountLocked if !envelope.by_administrator => Some(Purpose::AccountUnlock),
-            Mail::AccountLocked | Mail::AccountUnlocked | Mail::AccountExists => None,
+            Mail::AccountLocked
+            | Mail::AccountUnlocked
+            | Mail::AccountExists
+            | Mail::SessionReuse => None,
         };
         let token = secret
             .map(|secret| String::from_utf8(secret.expose_secret().to_vec()))
@@ -295,7 +304,7 @@ impl Mails {
             Mail::AccountLocked => values
                 .flag("by_administrator", false)
                 .link("link", link("unlock-account")?),
-            Mail::AccountUnlocked | Mail::AccountExists => values,
+            Mail::AccountUnlocked | Mail::AccountExists | Mail::SessionReuse => values,
         })
     }
 }

@@ -11,20 +11,23 @@ pub mod context;
 pub mod login;
 pub mod mail;
 pub mod maintenance;
+pub mod me;
 pub mod nicknames;
 pub mod platform;
+pub mod profiles;
 pub mod queue;
 pub mod rate_limits;
 pub mod registration;
 pub mod session_cache;
+pub mod sessions;
 pub mod users;
 pub mod verification;
 
 use std::sync::Arc;
 
 use self::{
-    access_tokens::AccessTokens, login::Login, mail::Mails, maintenance::Maintenance,
-    registration::Registration, users::Users, verification::Verification,
+    login::Login, mail::Mails, maintenance::Maintenance, me::Me, profiles::Profiles,
+    registration::Registration, sessions::Sessions, users::Users, verification::Verification,
 };
 use crate::{error::Error, infra::password_hasher::Busy};
 
@@ -39,8 +42,12 @@ pub struct Services {
     pub verification: Arc<Verification>,
     /// Logs in.
     pub login: Arc<Login>,
-    /// Issues access tokens and tells whose they are.
-    pub access_tokens: Arc<AccessTokens>,
+    /// Tells who uses a session, and ends sessions.
+    pub sessions: Arc<Sessions>,
+    /// One's own account.
+    pub me: Arc<Me>,
+    /// Public profiles.
+    pub profiles: Arc<Profiles>,
     /// Manages users.
     pub users: Arc<Users>,
     /// Enqueues and sends mail.

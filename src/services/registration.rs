@@ -376,7 +376,7 @@ fn check_grant(actor: Actor, role: Role) -> Result<()> {
     match actor {
         Actor::System | Actor::Operator => Ok(()),
         Actor::User { role: own, .. } if own.may_grant(role) => Ok(()),
-        Actor::User { .. } | Actor::Nobody => {
+        Actor::User { .. } | Actor::Service | Actor::Nobody => {
             Err(Error::Forbidden(ErrorCode::OperationNotPermitted))
         }
     }

@@ -1,12 +1,13 @@
-//! Sessions that were looked up a moment ago.
+//! Sessions that were looked up a moment ago, with their users.
 //!
-//! Nothing stays for more than [`LIFETIME`]. A session that ends is forgotten at once: by the
-//! instance that ended it when its transaction has committed, by the others when PostgreSQL's NOTIFY
-//! reaches them. An instance that doesn't hear notifications keeps nothing (it fails closed).
+//! Nothing counts for more than [`LIFETIME`]. What changes is forgotten at once: by the instance that
+//! changed it when its transaction has committed, by the others when PostgreSQL's NOTIFY reaches
+//! them. An instance that doesn't hear notifications keeps nothing (it fails closed).
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -17,33 +18,98 @@ use crate::{
 
 /// How long a looked-up session counts.
 pub const LIFETIME: Duration = Duration::from_secs(1);
-/// How many are kept at most.
-const CAPACITY: usize = 100_000;
+/// How many are kept at most in each of two generations.
+const CAPACITY: usize = 20_000;
 
-/// Sessions that were looked up a moment ago.
+/// Sessions that were looked up a moment ago, with their users.
 ///
 /// # Concurrency
 ///
-/// Shared by all requests. A lookup that began before a session ended can't bring it back: see
-/// [`SessionCache::begin`].
+/// Shared by all requests. A lookup that began before a change can't bring back what was there
+/// before it: see [`SessionCache::begin`].
 #[derive(Debug, Default)]
 pub struct SessionCache(Mutex<State>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    sessions: HashMap<SessionId, (LiveSession, Instant)>,
-    /// How often something was forgotten.
-    epoch: u64,
+    sessions: Generations<SessionId, (Arc<LiveSession>, Instant)>,
+    /// When users changed: what was looked up until then doesn't count.
+    changed: Generations<UserId, Instant>,
+    /// When the generations were last turned.
+    turned: Instant,
+    /// When all was forgotten.
+    cleared: Instant,
     /// Whether notifications arrive.
     listening: bool,
 }
 
-/// When a lookup began, and the state of the cache then.
-#[derive(Debug, Clone, Copy)]
-pub struct Lookup {
-    epoch: u64,
-    at: Instant,
+/// What came lately, and what came before: turning drops the latter. Memory is bounded by that
+/// without a look at each entry.
+#[derive(Debug)]
+struct Generations<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
 }
+
+impl<K, V> Default for Generations<K, V> {
+    fn default() -> Self {
+        Self {
+            young: HashMap::new(),
+            old: HashMap::new(),
+        }
+    }
+}
+
+impl<K: Eq + std::hash::Hash, V> Generations<K, V> {
+    fn get(&self, key: &K) -> Option<&V> {
+        self.young.get(key).or_else(|| self.old.get(key))
+    }
+
+    fn turn(&mut self) {
+        self.old = mem::take(&mut self.young);
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self {
+            sessions: Generations::default(),
+            changed: Generations::default(),
+            turned: now,
+            cleared: now,
+            listening: false,
+        }
+    }
+}
+
+impl State {
+    /// Whether what was read from `read` on is still so.
+    fn counts(&self, user_id: UserId, read: Instant) -> bool {
+        self.listening
+            && read > self.cleared
+            && self
+                .changed
+                .get(&user_id)
+                .is_none_or(|changed| read > *changed)
+    }
+
+    /// Drops what is too old to count, from time to time.
+    fn tidy(&mut self) {
+        // Whoever reads for longer than a generation lasts has read too long ago to count.
+        if self.turned.elapsed() >= LIFETIME || self.sessions.young.len() >= CAPACITY {
+            self.sessions.turn();
+        }
+        if self.turned.elapsed() >= LIFETIME {
+            self.changed.turn();
+            self.turned = Instant::now();
+        }
+    }
+}
+
+/// When a lookup began.
+#[derive(Debug, Clone, Copy)]
+pub struct Lookup(Instant);
 
 impl SessionCache {
     fn state(&self) -> MutexGuard<'_, State> {
@@ -51,107 +117,47 @@ impl SessionCache {
     }
 
     /// A session that was looked up within [`LIFETIME`].
-    pub fn get(&self, id: SessionId) -> Option<LiveSession> {
+    pub fn get(&self, id: SessionId) -> Option<Arc<LiveSession>> {
         let state = self.state();
-        let (session, looked_up) = state.sessions.get(&id)?;
-        (state.listening && looked_up.elapsed() < LIFETIME).then_some(*session)
+        let (session, read) = state.sessions.get(&id)?;
+        let counts = read.elapsed() < LIFETIME && state.counts(session.user.id, *read);
+        counts.then(|| Arc::clone(session))
     }
 
     /// Call before reading a session from the database, and hand the answer to [`Self::keep`].
+    #[must_use]
     pub fn begin(&self) -> Lookup {
-        Lookup {
-            epoch: self.state().epoch,
-            at: Instant::now(),
-        }
+        Lookup(Instant::now())
     }
 
-    /// Keeps what the database had, unless something was forgotten since the reading began.
-    pub fn keep(&self, begun: Lookup, id: SessionId, session: LiveSession) {
+    /// Keeps what the database had, unless it changed since the reading began.
+    pub fn keep(&self, begun: Lookup, session: &Arc<LiveSession>) {
         let mut state = self.state();
-        if !state.listening || state.epoch != begun.epoch {
+        if !state.counts(session.user.id, begun.0) {
             return;
         }
-        if state.sessions.len() >= CAPACITY {
-            state
-                .sessions
-                .retain(|_, (_, looked_up)| looked_up.elapsed() < LIFETIME);
-            if state.sessions.len() >= CAPACITY {
-                state.sessions.clear();
-            }
-        }
+        state.tidy();
         // What was read may be as old as the beginning of the lookup.
-        state.sessions.insert(id, (session, begun.at));
+        let entry = (Arc::clone(session), begun.0);
+        state.sessions.young.insert(session.id, entry);
     }
 
-    /// Forgets the sessions of a user.
+    /// Forgets a user and his sessions: they have changed.
     pub fn forget(&self, user_id: UserId) {
         let mut state = self.state();
-        state.epoch += 1;
-        state
-            .sessions
-            .retain(|_, (session, _)| session.user_id != user_id);
+        state.tidy();
+        state.changed.young.insert(user_id, Instant::now());
     }
 
     /// Notes whether notifications arrive. Whatever was missed meanwhile is forgotten.
     pub fn set_listening(&self, listening: bool) {
         let mut state = self.state();
-        state.epoch += 1;
-        state.sessions.clear();
-        state.listening = listening;
+        *state = State {
+            listening,
+            ..State::default()
+        };
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use chrono::DateTime;
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::domain::role::Role;
-
-    const ID: SessionId = SessionId(Uuid::from_u128(1));
-    const USER: UserId = UserId(Uuid::from_u128(2));
-
-    fn session() -> LiveSession {
-        LiveSession {
-            user_id: USER,
-            role: Role::Admin,
-            expires_at: DateTime::UNIX_EPOCH,
-        }
-    }
-
-    #[test]
-    fn a_cache_that_hears_no_notifications_keeps_nothing() {
-        let cache = SessionCache::default();
-        cache.keep(cache.begin(), ID, session());
-        assert_eq!(cache.get(ID), None);
-        cache.set_listening(true);
-        cache.keep(cache.begin(), ID, session());
-        assert_eq!(cache.get(ID), Some(session()));
-        cache.set_listening(false);
-        assert_eq!(cache.get(ID), None);
-        cache.set_listening(true);
-        assert_eq!(cache.get(ID), None);
-    }
-
-    #[test]
-    fn a_lookup_that_began_before_the_session_ended_is_not_kept() {
-        let cache = SessionCache::default();
-        cache.set_listening(true);
-        let begun = cache.begin();
-        cache.forget(USER);
-        cache.keep(begun, ID, session());
-        assert_eq!(cache.get(ID), None);
-    }
-
-    #[test]
-    fn only_the_sessions_of_that_user_are_forgotten() {
-        let cache = SessionCache::default();
-        cache.set_listening(true);
-        cache.keep(cache.begin(), ID, session());
-        cache.forget(UserId(Uuid::from_u128(3)));
-        assert_eq!(cache.get(ID), Some(session()));
-        cache.forget(USER);
-        assert_eq!(cache.get(ID), None);
-    }
-}
+mod tests;

@@ -256,9 +256,9 @@ impl Users {
 }
 
 /// Whom something is done to, and the rank of who does it.
-struct Subject {
-    user: User,
-    actor_role: Role,
+pub(super) struct Subject {
+    pub(super) user: User,
+    pub(super) actor_role: Role,
 }
 
 /// Locks the user, and makes sure that the actor may do this to him, by the roles that both have now.
@@ -267,7 +267,7 @@ struct Subject {
 ///
 /// Both rows are locked until the transaction ends, in the order of their ids, so that two who act on
 /// each other don't wait for each other.
-async fn subject(
+pub(super) async fn subject(
     connection: &mut PgConnection,
     ctx: &Ctx,
     id: UserId,
@@ -277,6 +277,7 @@ async fn subject(
     let actor = match ctx.actor {
         Actor::User { id: actor, .. } => actor,
         Actor::Nobody => return Err(Error::Unauthenticated(ErrorCode::NotAuthenticated)),
+        Actor::Service => return Err(Error::Forbidden(ErrorCode::OperationNotPermitted)),
         Actor::System | Actor::Operator => {
             let user = users::find_for_update(connection, id).await?;
             return Ok(Subject {

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use user_management::domain::role::Role;
+use uuid::Uuid;
 
 use crate::support::{
     app::{PASSWORD, TestApp, TestUser},
@@ -45,7 +46,23 @@ const fn managers(operation: &'static str, status: u16) -> Row {
     }
 }
 
-/// Every operation of the document.
+/// An operation for whoever has logged in.
+const fn users(operation: &'static str, status: u16) -> Row {
+    Row {
+        nobody: 401,
+        ..everybody(operation, status)
+    }
+}
+
+/// An operation for administrators.
+const fn admins(operation: &'static str, status: u16) -> Row {
+    Row {
+        manager: 403,
+        ..managers(operation, status)
+    }
+}
+
+/// Every operation of the document; what ends the caller's own session comes last.
 pub const MATRIX: &[Row] = &[
     everybody("welcome", 200),
     everybody("register", 200),
@@ -64,6 +81,18 @@ pub const MATRIX: &[Row] = &[
     managers("lock_user", 200),
     managers("unlock_user", 200),
     managers("delete_user", 204),
+    managers("list_user_sessions", 200),
+    managers("end_user_sessions", 204),
+    everybody("revoke_token", 200),
+    admins("introspect_token", 200),
+    everybody("create_session", 201),
+    users("list_sessions", 200),
+    users("end_session", 404),
+    users("end_other_sessions", 204),
+    users("get_me", 200),
+    users("update_me", 200),
+    everybody("get_profile", 404),
+    users("end_current_session", 204),
 ];
 
 /// A valid request for an operation, done to `target`.
@@ -78,6 +107,8 @@ fn request<'a>(
     let path = documented
         .path
         .replace("{user_id}", &target.id.to_string())
+        .replace("{session_id}", &Uuid::nil().to_string())
+        .replace("{nickname}", "nobody_has_it")
         .replace("{token}", "no-token");
     let request = app.request(&documented.method, &path);
     let new_user = json!({
@@ -87,8 +118,11 @@ fn request<'a>(
     match operation {
         "register" | "add_user" => request.json(&new_user),
         "resend_verification" => request.json(&json!({"email": target.email})),
-        "update_user" => request.json(&json!({"first_name": "Ada"})),
-        "login" => request.form(&[("username", &target.email), ("password", PASSWORD)]),
+        "update_user" | "update_me" => request.json(&json!({"first_name": "Ada"})),
+        "revoke_token" | "introspect_token" => request.form(&[("token", "none")]),
+        "login" | "create_session" => {
+            request.form(&[("username", &target.email), ("password", PASSWORD)])
+        }
         _ => request,
     }
 }

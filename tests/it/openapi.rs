@@ -111,9 +111,19 @@ fn every_answer_is_described_and_every_refusal_is_a_problem() {
                 faults.push(format!("{status} is missing, and there is a body"));
             }
         }
-        let is_secured = operation.document["security"] == json!([{"password": []}]);
-        let needs_token = operation.answers.contains_key(&403);
-        if is_secured != needs_token || is_secured && !operation.answers.contains_key(&401) {
+        let offers = |scheme: &str| {
+            let schemes = operation.document["security"].as_array();
+            schemes.is_some_and(|schemes| schemes.contains(&json!({ scheme: [] })))
+        };
+        let answers = |status| operation.answers.contains_key(&status);
+        let is_secured = offers("password");
+        // A change by cookie may come from a foreign page; so may the login that sets it.
+        let refuses = operation.method != "GET" || answers(403);
+        let is_refused = operation.id == "create_session" || is_secured && refuses;
+        if offers("session") != is_secured
+            || is_refused != answers(403)
+            || is_secured && !answers(401)
+        {
             faults.push(format!(
                 "the security is {}",
                 operation.document["security"]
@@ -208,7 +218,14 @@ fn the_document_is_openapi_3_1_with_the_password_flow() {
     assert!(DOCUMENT["openapi"].as_str().unwrap().starts_with("3.1"));
     assert_eq!(
         DOCUMENT["components"]["securitySchemes"],
-        json!({"password": {"type": "oauth2", "flows": {"password": {"tokenUrl": "/login/", "scopes": {}}}}})
+        json!({
+            "password": {"type": "oauth2", "flows": {"password": {"tokenUrl": "/login/", "scopes": {}}}},
+            "session": {
+                "type": "apiKey", "in": "cookie", "name": "__Host-um_session",
+                "description": "The cookie of `POST /sessions`; in development its name is `um_session`",
+            },
+            "service": {"type": "http", "scheme": "basic"},
+        })
     );
     assert_eq!(DOCUMENT["info"]["version"], env!("CARGO_PKG_VERSION"));
     let text = DOCUMENT.to_string();

@@ -3,10 +3,15 @@
 pub mod health;
 pub mod links;
 pub mod login;
+pub mod me;
 mod profile_body;
+pub mod profiles;
 pub mod registration;
+pub mod sessions;
 pub mod text_schemas;
+pub mod tokens;
 pub mod unlock;
+mod user_agent;
 pub mod user_body;
 pub mod users;
 pub mod verification;
@@ -23,7 +28,11 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .merge(registration::router())
         .merge(verification::router())
         .merge(login::router())
+        .merge(tokens::router())
+        .merge(sessions::router())
         .merge(unlock::router())
+        .merge(me::router())
+        .merge(profiles::router())
         .merge(users::router())
         .merge(health::router())
 }

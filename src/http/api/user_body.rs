@@ -2,11 +2,21 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::links::{self, Link};
 use crate::{domain::user::User, http::state::AppState};
+
+/// The id of a user in the path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "only documents the parameter")]
+pub struct UserIdParam {
+    /// The user's id
+    #[param(example = "0199c5a0-6d54-7c1e-8f6a-3b1f2d4e5a6b")]
+    user_id: uuid::Uuid,
+}
 
 /// A user.
 #[derive(Debug, Serialize, ToSchema)]
@@ -136,7 +146,7 @@ impl UserBody {
 }
 
 /// RFC 3339 in UTC with microseconds: one form for all times, so that texts sort as times do.
-fn time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 

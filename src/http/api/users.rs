@@ -13,11 +13,11 @@ use super::{
     profile_body::{ProfileChange, required},
     registration::{NewUserBody, parse_role},
     text_schemas::{BioText, LocationText, PersonNameText, WebUrlText},
-    user_body::{RoleName, UserBody},
+    user_body::{RoleName, UserBody, UserIdParam},
 };
 use crate::{
     domain::{email::Email, nickname::Nickname, patch::Patch},
-    error::{Error, FieldErrors, Result},
+    error::{Error, FieldError, FieldErrors, Result},
     http::{
         error::Answer,
         extract::{Authenticated, Id, Json, Paged},
@@ -36,16 +36,6 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
     let router = mount(router, routes!(read, edit, delete));
     let router = mount(router, routes!(lock));
     mount(router, routes!(unlock))
-}
-
-/// The id of a user in the path.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "only documents the parameter")]
-struct UserIdParam {
-    /// The user's id
-    #[param(example = "0199c5a0-6d54-7c1e-8f6a-3b1f2d4e5a6b")]
-    user_id: uuid::Uuid,
 }
 
 /// Which part of a list.
@@ -235,11 +225,7 @@ impl UserPatchBody {
         };
         let patch = errors.finish(Some(patch))?;
         if patch == UserPatch::default() {
-            return Err(Error::invalid(crate::error::FieldError {
-                location: vec!["body".into()],
-                message: "must change at least one field".into(),
-                kind: "empty_change",
-            }));
+            return Err(Error::invalid(FieldError::empty_change()));
         }
         Ok(patch)
     }

@@ -22,6 +22,26 @@ pub struct Json<T>(pub T);
 /// A form as browsers and OAuth2 clients send it: `application/x-www-form-urlencoded`.
 pub struct Form<T>(pub T);
 
+/// A body as either of the two.
+pub struct JsonOrForm<T>(pub T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonOrForm<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if is_form(&media_type(request.headers())) {
+            let Form(body) = Form::from_request(request, state).await?;
+            return Ok(Self(body));
+        }
+        let Json(body) = Json::from_request(request, state).await?;
+        Ok(Self(body))
+    }
+}
+
+fn is_form(essence: &str) -> bool {
+    essence == "application/x-www-form-urlencoded"
+}
+
 impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
@@ -57,10 +77,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let bytes = read(request, |essence| {
-            essence == "application/x-www-form-urlencoded"
-        })
-        .await?;
+        let bytes = read(request, is_form).await?;
         // The parser would put a replacement character in place of what is no UTF-8.
         percent_decode(&bytes)
             .decode_utf8()

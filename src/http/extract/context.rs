@@ -4,24 +4,18 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 
+use super::cookies::{check_not_foreign, check_same_origin, device_tokens, session_secret};
 use crate::{
     domain::{actor::Actor, id::RequestId},
     error::{Error, ErrorCode},
     http::{error::Problem, state::AppState},
-    services::{
-        Client, Ctx,
-        login::{DEVICE_LIFETIME, DeviceToken},
-    },
+    services::{Client, Ctx},
 };
 
-/// The header by which clients without cookies keep a device token.
-pub const DEVICE_TOKEN_HEADER: HeaderName = HeaderName::from_static("x-device-token");
-/// Most device tokens that are looked at: more accounts than people have on one device.
-const MAX_DEVICE_TOKENS: usize = 20;
 /// Most characters of a user agent that are kept.
 const MAX_USER_AGENT: usize = 512;
 
@@ -32,8 +26,17 @@ pub struct PeerAddress(pub SocketAddr);
 /// The context of a request that needs no login.
 pub struct Anyone(pub Ctx);
 
-/// The context of a request by a logged-in user.
+/// The context of a request by a logged-in user: by an access token, or else by the cookie of a
+/// session. By cookie, what changes something must come from a page of ours.
 pub struct Authenticated(pub Ctx);
+
+/// The context of a request that needs no login, and that no foreign page may make: it would log
+/// its visitors in as somebody else.
+pub struct SamePage(pub Ctx);
+
+/// The context of a request by a logged-in user, or by another service with its credentials
+/// (`Authorization: Basic`, RFC 7617).
+pub struct UserOrService(pub Ctx);
 
 impl FromRequestParts<AppState> for Anyone {
     type Rejection = Problem;
@@ -47,23 +50,62 @@ impl FromRequestParts<AppState> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        let token =
-            bearer(&parts.headers).ok_or(Error::Unauthenticated(ErrorCode::NotAuthenticated))?;
-        let actor = state.services.access_tokens.authenticate(token).await?;
+        let sessions = &state.services.sessions;
+        let actor = if let Some(token) = authorization(&parts.headers, "bearer") {
+            sessions.authenticate(token).await?
+        } else {
+            let secret = session_secret(&parts.headers, state);
+            let secret = secret.ok_or(Error::Unauthenticated(ErrorCode::NotAuthenticated))?;
+            let actor = sessions.authenticate_cookie(&secret).await?;
+            // A browser sends the cookie whoever made the page that asks.
+            if !parts.method.is_safe() {
+                check_same_origin(&parts.headers, state)?;
+            }
+            actor
+        };
         Ok(Self(context(parts, state, actor)))
     }
 }
 
-/// The token of `Authorization: Bearer …` (RFC 6750).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers
+impl FromRequestParts<AppState> for SamePage {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        check_not_foreign(&parts.headers, state)?;
+        Ok(Self(context(parts, state, Actor::Nobody)))
+    }
+}
+
+impl FromRequestParts<AppState> for UserOrService {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let Some(credentials) = authorization(&parts.headers, "basic") else {
+            let Authenticated(ctx) = Authenticated::from_request_parts(parts, state).await?;
+            return Ok(Self(ctx));
+        };
+        let decoded = BASE64_STANDARD.decode(credentials).ok();
+        let text = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+        let text = text.unwrap_or_default();
+        let (name, secret) = text.split_once(':').unwrap_or_default();
+        let mut known = state.service_credentials.iter();
+        if !known.any(|service| service.is(name, secret)) {
+            return Err(Error::Unauthenticated(ErrorCode::InvalidClient).into());
+        }
+        Ok(Self(context(parts, state, Actor::Service)))
+    }
+}
+
+/// What follows this scheme in `Authorization`: for `Bearer` a token (RFC 6750).
+fn authorization<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    let (scheme, rest) = headers
         .get(header::AUTHORIZATION)?
         .to_str()
         .ok()?
         .split_once(' ')?;
     scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| token.trim_start())
+        .eq_ignore_ascii_case(wanted)
+        .then(|| rest.trim_start())
 }
 
 fn context(parts: &Parts, state: &AppState, actor: Actor) -> Ctx {
@@ -130,60 +172,4 @@ fn forwarded_address(text: &str) -> Option<IpAddr> {
         .and_then(|rest| rest.strip_suffix(']'));
     let alone = bare.unwrap_or(text).parse().ok();
     alone.or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))
-}
-
-/// What the names of cookies of device tokens begin with; the account follows, so that a browser keeps one
-/// for each. The prefix `__Host-` makes browsers refuse one that isn't ours.
-fn device_cookie_prefix(state: &AppState) -> &'static str {
-    if state.is_https() {
-        "__Host-um_device_"
-    } else {
-        "um_device_"
-    }
-}
-
-fn device_tokens(headers: &HeaderMap, state: &AppState) -> Vec<SecretString> {
-    let in_header = headers
-        .get(DEVICE_TOKEN_HEADER)
-        .and_then(|token| token.to_str().ok());
-    let in_cookies = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|cookie| {
-            cookie
-                .trim()
-                .strip_prefix(device_cookie_prefix(state))?
-                .split_once('=')
-        })
-        .map(|(_account, token)| token);
-    in_header
-        .into_iter()
-        .chain(in_cookies)
-        .take(MAX_DEVICE_TOKENS)
-        .map(SecretString::from)
-        .collect()
-}
-
-/// The headers that give a client its device token: a cookie for browsers, a header for others.
-#[must_use]
-pub fn device_cookie(state: &AppState, device: &DeviceToken) -> HeaderMap {
-    let secure = if state.is_https() { "; Secure" } else { "" };
-    let token = device.token.expose_secret();
-    let cookie = format!(
-        "{}{}={token}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
-        device_cookie_prefix(state),
-        device.account,
-        DEVICE_LIFETIME.num_seconds(),
-    );
-    let mut headers = HeaderMap::new();
-    for (name, value) in [(header::SET_COOKIE, &*cookie), (DEVICE_TOKEN_HEADER, token)] {
-        // Base64 and the attributes above are valid in a header.
-        if let Ok(mut value) = HeaderValue::from_str(value) {
-            value.set_sensitive(true);
-            headers.insert(name, value);
-        }
-    }
-    headers
 }

@@ -6,8 +6,10 @@
 
 mod body;
 mod context;
+mod cookies;
 mod params;
 
-pub use body::{Form, Json, MAX_BODY};
-pub use context::{Anyone, Authenticated, DEVICE_TOKEN_HEADER, PeerAddress, device_cookie};
-pub use params::{Id, MailLink, Name, Paged};
+pub use body::{Form, Json, JsonOrForm, MAX_BODY};
+pub use context::{Anyone, Authenticated, PeerAddress, SamePage, UserOrService};
+pub use cookies::{DEVICE_TOKEN_HEADER, device_cookie, set_session_cookie};
+pub use params::{Id, MailLink, Name, Nicknamed, Paged, SessionIdInPath};

@@ -1,6 +1,6 @@
 //! Paths and queries.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, str::FromStr};
 
 use axum::{
     extract::{FromRequestParts, Path},
@@ -9,7 +9,12 @@ use axum::{
 use url::form_urlencoded;
 
 use crate::{
-    domain::{id::UserId, page::Page, token::OneTimeToken},
+    domain::{
+        id::{SessionId, UserId},
+        nickname::Nickname,
+        page::Page,
+        token::OneTimeToken,
+    },
     error::{Error, ErrorCode, FieldError},
     http::error::Problem,
 };
@@ -17,22 +22,55 @@ use crate::{
 /// The id of a user in the path.
 pub struct Id(pub UserId);
 
+/// The id of a session in the path.
+pub struct SessionIdInPath(pub SessionId);
+
+/// A nickname in the path; none where it can't be one.
+pub struct Nicknamed(pub Option<Nickname>);
+
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let invalid = || {
-            Error::invalid(FieldError {
-                location: vec!["path".into(), "user_id".into()],
-                message: "must be a UUID".into(),
-                kind: "invalid_uuid",
-            })
-        };
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| invalid())?;
-        Ok(Self(text.parse().map_err(|_| invalid())?))
+        id_in_path(parts, state, "user_id").await.map(Self)
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionIdInPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        id_in_path(parts, state, "session_id").await.map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Nicknamed {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(
+            path.ok().and_then(|Path(text)| Nickname::parse(&text).ok()),
+        ))
+    }
+}
+
+async fn id_in_path<T: FromStr, S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    name: &'static str,
+) -> Result<T, Problem> {
+    let invalid = || {
+        Error::invalid(FieldError {
+            location: vec!["path".into(), name.into()],
+            message: "must be a UUID".into(),
+            kind: "invalid_uuid",
+        })
+    };
+    let Path(text) = Path::<String>::from_request_parts(parts, state)
+        .await
+        .map_err(|_| invalid())?;
+    Ok(text.parse().map_err(|_| invalid())?)
 }
 
 /// The user's id and the token in the path of a link in a mail; none when no link of ours has such.

@@ -100,9 +100,11 @@ fn cors(state: &AppState) -> CorsLayer {
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
+            header::IF_MATCH,
             DEVICE_TOKEN_HEADER,
         ])
         .expose_headers([
+            header::ETAG,
             header::LOCATION,
             header::RETRY_AFTER,
             REQUEST_ID,

@@ -44,6 +44,10 @@ const BUILT_IN: &[(&str, &str)] = &[
     (FOOTER, include_str!("../../../email_templates/footer.md")),
     (HEADER, include_str!("../../../email_templates/header.md")),
     (LAYOUT, include_str!("../../../email_templates/layout.html")),
+    (
+        "session_reuse.md",
+        include_str!("../../../email_templates/session_reuse.md"),
+    ),
 ];
 
 /// What a [`Catalog`] is made from.

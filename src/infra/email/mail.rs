@@ -24,15 +24,20 @@ pub enum Mail {
     ///
     /// Values: `name`.
     AccountExists,
+    /// Tells that a session was ended because a used key of it came back.
+    ///
+    /// Values: `name`.
+    SessionReuse,
 }
 
 impl Mail {
     /// Every mail.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::EmailVerification,
         Self::AccountLocked,
         Self::AccountUnlocked,
         Self::AccountExists,
+        Self::SessionReuse,
     ];
 
     /// The name that is stored and that its template's file bears.
@@ -43,6 +48,7 @@ impl Mail {
             Self::AccountLocked => "account_locked",
             Self::AccountUnlocked => "account_unlocked",
             Self::AccountExists => "account_exists",
+            Self::SessionReuse => "session_reuse",
         }
     }
 
@@ -73,7 +79,9 @@ impl Mail {
                 ),
                 ("by_administrator", named().flag("by_administrator", true)),
             ],
-            Self::AccountUnlocked | Self::AccountExists => vec![("only", named())],
+            Self::AccountUnlocked | Self::AccountExists | Self::SessionReuse => {
+                vec![("only", named())]
+            }
         }
     }
 }

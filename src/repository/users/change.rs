@@ -12,10 +12,11 @@ use crate::{
         user::User,
     },
     error::Result,
+    repository::sessions,
 };
 
-/// Stores all of a user but his password and his last login, and gives him his new revision;
-/// answers whether he is there.
+/// Stores all of a user but his password and his last login, gives him his new revision, and tells
+/// every instance when the transaction commits; answers whether he is there.
 ///
 /// # Errors
 ///
@@ -23,12 +24,15 @@ use crate::{
 pub async fn update(connection: &mut PgConnection, user: &mut User) -> Result<bool> {
     let profile = &user.profile;
     let revision: Option<i64> = sqlx::query_scalar(
-        "update users set nickname = $2, email = $3, email_verified_at = $4, phone_number = $5, \
+        "with changed as ( \
+           update users set nickname = $2, email = $3, email_verified_at = $4, phone_number = $5, \
          first_name = $6, middle_name = $7, last_name = $8, is_name_public = $9, bio = $10, \
          location = $11, profile_picture_url = $12, linkedin_profile_url = $13, \
          github_profile_url = $14, role = $15, locked_at = $16, deletion_due_at = $17, \
          updated_at = $18, revision = revision + 1 \
-         where id = $1 returning revision",
+           where id = $1 returning id, revision \
+         ) \
+         select revision from changed, lateral (select pg_notify($19, id::text)) told",
     )
     .bind(user.id)
     .bind(user.nickname.as_str())
@@ -48,6 +52,7 @@ pub async fn update(connection: &mut PgConnection, user: &mut User) -> Result<bo
     .bind(user.locked_at)
     .bind(user.deletion_due_at)
     .bind(user.updated_at)
+    .bind(sessions::CHANNEL)
     .fetch_optional(connection)
     .await?;
     if let Some(revision) = revision {
@@ -56,7 +61,8 @@ pub async fn update(connection: &mut PgConnection, user: &mut User) -> Result<bo
     Ok(revision.is_some())
 }
 
-/// Marks the address as verified, and makes of an ANONYMOUS user an AUTHENTICATED one.
+/// Marks the address as verified, makes of an ANONYMOUS user an AUTHENTICATED one, and tells every
+/// instance when the transaction commits; answers whether he is there.
 ///
 /// # Errors
 ///
@@ -66,15 +72,21 @@ pub async fn verify_email(
     id: UserId,
     now: DateTime<Utc>,
 ) -> Result<bool> {
-    let updated = sqlx::query(
-        "update users set email_verified_at = coalesce(email_verified_at, $2), updated_at = $2, revision = revision + 1, \
-         role = case role when 'ANONYMOUS' then 'AUTHENTICATED' else role end where id = $1",
+    let verified: Option<UserId> = sqlx::query_scalar(
+        "with changed as ( \
+           update users set email_verified_at = coalesce(email_verified_at, $2), updated_at = $2, \
+             revision = revision + 1, \
+             role = case role when 'ANONYMOUS' then 'AUTHENTICATED' else role end \
+           where id = $1 returning id \
+         ) \
+         select id from changed, lateral (select pg_notify($3, id::text)) told",
     )
     .bind(id)
     .bind(now)
-    .execute(connection)
+    .bind(sessions::CHANNEL)
+    .fetch_optional(connection)
     .await?;
-    Ok(updated.rows_affected() == 1)
+    Ok(verified.is_some())
 }
 
 /// Deletes a user and all that belongs to him; answers whether he was there.

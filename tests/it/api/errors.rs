@@ -52,6 +52,30 @@ async fn refusals(app: &TestApp) -> Vec<TestResponse> {
             .send()
             .await,
         large.send().await,
+        app.post("/login/")
+            .form(&[("grant_type", "refresh_token"), ("refresh_token", "x")])
+            .send()
+            .await,
+        app.delete(&format!("/sessions/{id}"))
+            .by(&user)
+            .send()
+            .await,
+        app.post("/token/introspect")
+            .header("authorization", "Basic eDp5")
+            .form(&[("token", "x")])
+            .send()
+            .await,
+        app.post("/sessions")
+            .header("origin", "https://evil.example")
+            .json(&json!({}))
+            .send()
+            .await,
+        app.patch("/me")
+            .by(&user)
+            .header("if-match", "\"0\"")
+            .json(&json!({"bio": "x"}))
+            .send()
+            .await,
         app.post("/register/").raw("text/plain", "{}").send().await,
     ]
 }

@@ -30,7 +30,10 @@ async fn a_login_answers_as_oauth_says() {
     let answer = app.post("/login/").form(&form).send().await.expect(200);
     let body = answer.json();
     let members: Vec<_> = body.as_object().unwrap().keys().collect();
-    assert_eq!(members, ["access_token", "expires_in", "token_type"]);
+    assert_eq!(
+        members,
+        ["access_token", "expires_in", "refresh_token", "token_type"]
+    );
     assert_eq!(body["token_type"], "bearer");
     assert_eq!(body["expires_in"], 900);
     // RFC 6749, 5.1.

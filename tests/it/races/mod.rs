@@ -10,6 +10,7 @@ mod database_away;
 mod first_admin;
 mod lockout;
 mod rank;
+mod refresh;
 mod sessions;
 mod tokens;
 

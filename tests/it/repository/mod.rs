@@ -26,7 +26,7 @@ use user_management::{
     },
     repository::{
         login_throttle::Bucket,
-        sessions::{NewSession, open as open_session},
+        sessions::{NewSession, SecretDigest, open as open_session},
         users as repository,
     },
 };
@@ -57,10 +57,12 @@ async fn log_in(
     let session = NewSession {
         id: SessionId(Uuid::from_u128(rand::random())),
         user_id: user(number).id,
+        secret: SecretDigest::Refresh([1; 32]),
         user_agent: Some("a browser"),
         client_address: None,
         created_at: at,
         expires_at: at + TimeDelta::hours(1),
+        for_verified: true,
     };
     open_session(conn, &session, known, renewed, EVERYBODY)
         .await

@@ -3,14 +3,17 @@
 use chrono::TimeDelta;
 use sqlx::{Connection as _, PgConnection, postgres::PgListener};
 use user_management::{
-    domain::{id::SessionId, lockout::LockoutPolicy, role::Role},
+    domain::{id::SessionId, lockout::LockoutPolicy, role::Role, user::User},
     repository::{
         login_throttle,
-        sessions::{self, LiveSession, NewSession},
+        sessions::{self, LiveSession, NewSession, SecretDigest},
         users,
     },
 };
 use uuid::Uuid;
+
+mod refresh;
+mod upkeep;
 
 use super::{EVERYBODY, after, hash, log_in, noon, put, user};
 use crate::support::database::TestDatabase;
@@ -19,15 +22,27 @@ fn id(number: u128) -> SessionId {
     SessionId(Uuid::from_u128(number))
 }
 
-/// A session of a user, for an hour.
+/// A session of a user, for an hour, with the cookie of its number.
 async fn open(conn: &mut PgConnection, number: u128, of: u32) {
+    open_by(conn, number, of, SecretDigest::Cookie(digest(number))).await;
+}
+
+fn digest(number: u128) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest[..16].copy_from_slice(&number.to_be_bytes());
+    digest
+}
+
+async fn open_by(conn: &mut PgConnection, number: u128, of: u32, secret: SecretDigest) {
     let session = NewSession {
         id: id(number),
         user_id: user(of).id,
+        secret,
         user_agent: Some("a browser"),
-        client_address: None,
+        client_address: Some("192.0.2.1".to_owned()),
         created_at: noon(),
         expires_at: after(TimeDelta::hours(1)),
+        for_verified: true,
     };
     sessions::open(conn, &session, &hash(of), None, EVERYBODY)
         .await
@@ -46,9 +61,15 @@ async fn a_session_lives_until_it_expires_and_has_the_role_of_now() {
         async |conn: &mut PgConnection, at| sessions::find_live(conn, id(7), at).await.unwrap();
     let live = |role| {
         Some(LiveSession {
-            user_id: user(1).id,
-            role,
+            id: id(7),
+            user: User {
+                role,
+                last_login_at: Some(noon()),
+                revision: if role == Role::Manager { 2 } else { 1 },
+                ..user(1)
+            },
             expires_at: end,
+            last_seen_at: noon(),
         })
     };
     assert_eq!(find(&mut conn, noon()).await, live(Role::Authenticated));
@@ -60,6 +81,18 @@ async fn a_session_lives_until_it_expires_and_has_the_role_of_now() {
     owner.role = Role::Manager;
     users::update(&mut conn, &mut owner).await.unwrap();
     assert_eq!(find(&mut conn, noon()).await, live(Role::Manager));
+    let by_cookie = async |conn: &mut PgConnection, number, at| {
+        sessions::find_live_by_cookie(conn, &digest(number), at)
+            .await
+            .unwrap()
+    };
+    assert_eq!(by_cookie(&mut conn, 7, noon()).await, live(Role::Manager));
+    assert_eq!(by_cookie(&mut conn, 7, end).await, None);
+    assert_eq!(by_cookie(&mut conn, 8, noon()).await, None);
+    owner.deletion_due_at = Some(end);
+    users::update(&mut conn, &mut owner).await.unwrap();
+    assert_eq!(find(&mut conn, noon()).await, None, "of one to be erased");
+    owner.deletion_due_at = None;
     owner.locked_at = Some(noon());
     users::update(&mut conn, &mut owner).await.unwrap();
     assert_eq!(find(&mut conn, noon()).await, None, "of one who is locked");

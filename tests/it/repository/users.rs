@@ -41,6 +41,18 @@ async fn a_user_is_found_as_he_was_stored() {
     let normalized = stored.email.as_ref().unwrap().normalized();
     assert_eq!(normalized, "user1@example.com");
     assert_eq!(
+        users::find_by_nickname(&mut conn, &Nickname::parse("USER_1").unwrap())
+            .await
+            .unwrap(),
+        Some(stored.clone())
+    );
+    assert_eq!(
+        users::find_by_nickname(&mut conn, &Nickname::parse("user_9").unwrap())
+            .await
+            .unwrap(),
+        None
+    );
+    assert_eq!(
         users::find_by_email(&mut conn, &normalized).await.unwrap(),
         Some(stored)
     );

@@ -191,6 +191,11 @@ impl TestApp {
         self.request("PUT", path)
     }
 
+    /// `PATCH path`
+    pub fn patch(&self, path: &str) -> TestRequest<'_> {
+        self.request("PATCH", path)
+    }
+
     /// `DELETE path`
     pub fn delete(&self, path: &str) -> TestRequest<'_> {
         self.request("DELETE", path)

@@ -41,6 +41,12 @@ impl<'a> TestRequest<'a> {
         self.header("authorization", &format!("Bearer {token}"))
     }
 
+    /// With the cookies that an earlier answer set, from a page of the same origin.
+    pub fn cookies_of(self, answer: &TestResponse) -> Self {
+        self.header("cookie", &answer.cookies())
+            .header("sec-fetch-site", "same-origin")
+    }
+
     /// With this header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.request = self.request.header(name, value);
@@ -156,6 +162,17 @@ impl TestResponse {
             .unwrap_or_else(|| panic!("no header {name}"))
             .to_str()
             .unwrap()
+    }
+
+    /// The cookies that it sets, as a browser sends them back.
+    #[track_caller]
+    pub fn cookies(&self) -> String {
+        let set = self.headers.get_all(header::SET_COOKIE).iter();
+        let pairs: Vec<_> = set
+            .map(|cookie| cookie.to_str().unwrap().split(';').next().unwrap())
+            .collect();
+        assert!(!pairs.is_empty(), "no cookies");
+        pairs.join("; ")
     }
 
     /// The fields that it calls invalid: `body.email invalid_email`.

@@ -1,0 +1,124 @@
+//! The session that a login opens.
+
+use super::{Attempt, LoggedIn, Login, Owner, outcome};
+use crate::{
+    domain::{
+        id::{SessionId, UserId},
+        password::PasswordHash,
+        role::Role,
+        session::SessionSecret,
+    },
+    error::Result,
+    repository::sessions::{self, NewSession, SecretDigest},
+    services::Ctx,
+};
+
+/// What a session is used by, besides access tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionKind {
+    /// Refresh tokens.
+    Tokens,
+    /// A cookie.
+    Cookie,
+}
+
+/// What a login is to lead to.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening {
+    /// What the session is used by.
+    pub kind: SessionKind,
+    /// Whether only an account whose address is verified takes logins, if it has an address.
+    pub for_verified: bool,
+    /// Whether the user's other sessions end.
+    pub is_only: bool,
+}
+
+impl Opening {
+    /// A login of the native API.
+    #[must_use]
+    pub fn native(kind: SessionKind) -> Self {
+        Self {
+            kind,
+            for_verified: true,
+            is_only: false,
+        }
+    }
+}
+
+impl Login {
+    pub(super) async fn open_session(
+        &self,
+        ctx: &Ctx,
+        attempt: &Attempt,
+        user_id: UserId,
+        hash: &PasswordHash,
+        renewed: Option<&PasswordHash>,
+    ) -> Result<Option<LoggedIn>> {
+        let random = &*self.platform.random;
+        let id = SessionId(random.uuid_v7(ctx.now));
+        let (secret, digest) = match attempt.opening.kind {
+            SessionKind::Tokens => {
+                let (token, digest) = self.refresh_key.first(id, random);
+                (token, SecretDigest::Refresh(digest))
+            }
+            SessionKind::Cookie => {
+                let secret = SessionSecret::new(random.bytes());
+                let digest = SecretDigest::Cookie(secret.digest());
+                (secret.expose().into(), digest)
+            }
+        };
+        let session = NewSession {
+            id,
+            user_id,
+            secret: digest,
+            user_agent: ctx.client.user_agent.as_deref(),
+            client_address: ctx.client.address.map(|address| address.to_string()),
+            created_at: ctx.now,
+            expires_at: ctx.now + self.options.session_lifetime,
+            for_verified: attempt.opening.for_verified,
+        };
+        let Some(role) = self.store(attempt, &session, hash, renewed).await? else {
+            return Ok(None);
+        };
+        outcome("success");
+        tracing::info!(%user_id, session_id = %session.id, "logged in");
+        let access_token = self
+            .access_tokens
+            .issue(user_id, session.id, role, ctx.now, session.expires_at)
+            .await?;
+        Ok(Some(LoggedIn {
+            user_id,
+            session_id: session.id,
+            expires_at: session.expires_at,
+            access_token,
+            secret,
+            device_token: self.device_token(
+                attempt.device,
+                &Owner::of(user_id, renewed.unwrap_or(hash)),
+                ctx.now,
+            ),
+        }))
+    }
+
+    async fn store(
+        &self,
+        attempt: &Attempt,
+        session: &NewSession<'_>,
+        hash: &PasswordHash,
+        renewed: Option<&PasswordHash>,
+    ) -> Result<Option<Role>> {
+        let bucket = attempt.bucket();
+        if !attempt.opening.is_only {
+            let mut connection = self.platform.pool.acquire().await?;
+            return sessions::open(&mut connection, session, hash, renewed, bucket).await;
+        }
+        let mut transaction = self.platform.pool.begin().await?;
+        let role = sessions::open(&mut transaction, session, hash, renewed, bucket).await?;
+        if role.is_some() {
+            sessions::end_others(&mut transaction, session.user_id, session.id).await?;
+        }
+        transaction.commit().await?;
+        self.cache.forget(session.user_id);
+        Ok(role)
+    }
+}
