@@ -18,5 +18,6 @@ pub mod patch;
 pub mod permission;
 pub mod profile;
 pub mod role;
+pub mod signing_key;
 pub mod token;
 pub mod user;

@@ -17,17 +17,20 @@ pub enum Permission {
     DeleteUser,
     /// Lock and unlock a user of lower rank.
     LockUser,
+    /// See and rotate the keys of access tokens: for operators, at the command line.
+    ManageKeys,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::BrowseUsers,
         Self::ReadUser,
         Self::EditUser,
         Self::AddUser,
         Self::DeleteUser,
         Self::LockUser,
+        Self::ManageKeys,
     ];
 }
 
@@ -46,6 +49,7 @@ impl Role {
                 Self::Anonymous | Self::Authenticated => false,
                 Self::Manager | Self::Admin => true,
             },
+            Permission::ManageKeys => false,
         }
     }
 
@@ -94,6 +98,7 @@ mod tests {
         AddUser: MANAGER ADMIN
         DeleteUser: MANAGER ADMIN
         LockUser: MANAGER ADMIN
+        ManageKeys: 
         ANONYMOUS outranks: 
         AUTHENTICATED outranks: ANONYMOUS
         MANAGER outranks: ANONYMOUS AUTHENTICATED

@@ -2,25 +2,26 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
-use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
-use secrecy::{ExposeSecret as _, SecretString};
+use jsonwebtoken::Validation;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, postgres::PgListener};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{platform::Platform, session_cache::SessionCache};
+use super::{platform::Platform, session_cache::SessionCache, signing_keys::SigningKeys};
 use crate::{
-    config::Algorithm,
     domain::{
         actor::Actor,
         id::{SessionId, UserId},
         role::Role,
     },
     error::{Error, ErrorCode, Result},
-    repository::sessions::{self, LiveSession},
+    repository::{
+        sessions::{self, LiveSession},
+        signing_keys,
+    },
 };
 
 /// Whom our tokens are for (RFC 7519, `aud`).
@@ -52,13 +53,9 @@ pub struct AccessToken {
     pub lifetime: TimeDelta,
 }
 
-/// How tokens are signed and how long they live.
+/// Who issues tokens and how long they live.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The key.
-    pub secret_key: SecretString,
-    /// The signature's algorithm; tokens of any other are refused.
-    pub algorithm: Algorithm,
     /// Who issues the tokens: the service's base URL.
     pub issuer: String,
     /// How long a token lives.
@@ -69,9 +66,7 @@ pub struct Options {
 pub struct AccessTokens {
     platform: Platform,
     cache: Arc<SessionCache>,
-    header: Header,
-    encoding_key: EncodingKey,
-    decoding_key: DecodingKey,
+    keys: Arc<SigningKeys>,
     validation: Validation,
     issuer: String,
     lifetime: TimeDelta,
@@ -79,38 +74,35 @@ pub struct AccessTokens {
 
 impl AccessTokens {
     /// The service on this database.
-    pub fn new(platform: Platform, cache: Arc<SessionCache>, options: Options) -> Self {
-        let algorithm = match options.algorithm {
-            Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
-            Algorithm::Hs384 => jsonwebtoken::Algorithm::HS384,
-            Algorithm::Hs512 => jsonwebtoken::Algorithm::HS512,
-        };
-        let mut validation = Validation::new(algorithm);
+    pub fn new(
+        platform: Platform,
+        cache: Arc<SessionCache>,
+        keys: Arc<SigningKeys>,
+        options: Options,
+    ) -> Self {
+        let mut validation = keys.validation();
         validation.set_required_spec_claims(&["iss", "aud", "sub", "nbf", "exp"]);
         validation.set_audience(&[AUDIENCE]);
         validation.set_issuer(&[&options.issuer]);
         // Times are compared with the injected clock, below.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        let key = options.secret_key.expose_secret().as_bytes();
         Self {
             platform,
             cache,
-            header: Header::new(algorithm),
-            encoding_key: EncodingKey::from_secret(key),
-            decoding_key: DecodingKey::from_secret(key),
+            keys,
             validation,
             issuer: options.issuer,
             lifetime: options.lifetime,
         }
     }
 
-    /// A token for a session, which must not outlive `expires_at`.
+    /// A token for a session, which must not outlive `expires_at`. May take a connection: hold none.
     ///
     /// # Errors
     ///
-    /// [`Error::Internal`] if it can't be signed.
-    pub fn issue(
+    /// As [`SigningKeys::sign`].
+    pub async fn issue(
         &self,
         user_id: UserId,
         session: SessionId,
@@ -130,12 +122,8 @@ impl AccessTokens {
             exp: (now + lifetime).timestamp(),
             jti: self.platform.random.uuid_v7(now),
         };
-        let token = jsonwebtoken::encode(&self.header, &claims, &self.encoding_key)
-            .context("can't sign an access token")?;
-        Ok(AccessToken {
-            token: token.into(),
-            lifetime,
-        })
+        let token = self.keys.sign(&claims).await?;
+        Ok(AccessToken { token, lifetime })
     }
 
     /// Who presents this token.
@@ -146,9 +134,8 @@ impl AccessTokens {
     /// [`Error::Unavailable`] when that can't be told.
     pub async fn authenticate(&self, token: &str) -> Result<Actor> {
         let refused = || Error::Unauthenticated(ErrorCode::NotAuthenticated);
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding_key, &self.validation)
-            .map_err(|_| refused())?
-            .claims;
+        let verified = self.keys.verify(token, &self.validation).await?;
+        let claims: Claims = verified.ok_or_else(refused)?.claims;
         let now = self.platform.clock.now();
         let leeway = LEEWAY.cast_signed();
         if claims.exp <= now.timestamp() || claims.nbf.max(claims.iat) > now.timestamp() + leeway {
@@ -180,14 +167,20 @@ impl AccessTokens {
     }
 }
 
-/// Hears from the database which sessions changed, and forgets them, until `stop`.
+/// Hears from the database which sessions changed, and forgets them, and whether keys did, until
+/// `stop`.
 ///
 /// `pool` is for this alone: listening takes a connection for good.
 ///
 /// # Concurrency
 ///
 /// While the connection is lost the cache keeps nothing.
-pub async fn listen(pool: PgPool, cache: Arc<SessionCache>, stop: CancellationToken) {
+pub async fn listen(
+    pool: PgPool,
+    cache: Arc<SessionCache>,
+    keys: Arc<SigningKeys>,
+    stop: CancellationToken,
+) {
     const RETRY: Duration = Duration::from_secs(1);
     let mut was_lost = false;
     while !stop.is_cancelled() {
@@ -195,12 +188,18 @@ pub async fn listen(pool: PgPool, cache: Arc<SessionCache>, stop: CancellationTo
             let mut listener = PgListener::connect_with(&pool).await?;
             // It would reconnect before it tells us that it has missed something.
             listener.eager_reconnect(false);
-            listener.listen(sessions::CHANNEL).await?;
+            let channels = [sessions::CHANNEL, signing_keys::CHANNEL];
+            listener.listen_all(channels).await?;
             cache.set_listening(true);
+            keys.outdate();
             if was_lost {
                 tracing::info!("hearing of changed sessions again");
             }
             while let Some(notification) = listener.try_recv().await? {
+                if notification.channel() == signing_keys::CHANNEL {
+                    keys.outdate();
+                    continue;
+                }
                 match notification.payload().parse() {
                     Ok(user_id) => cache.forget(user_id),
                     // Who changed isn't known: forget all.

@@ -284,9 +284,10 @@ impl Login {
         drop(connection);
         outcome("success");
         tracing::info!(%user_id, session_id = %session.id, "logged in");
-        let access_token =
-            self.access_tokens
-                .issue(user_id, session.id, role, ctx.now, session.expires_at)?;
+        let access_token = self
+            .access_tokens
+            .issue(user_id, session.id, role, ctx.now, session.expires_at)
+            .await?;
         Ok(Some(LoggedIn {
             user_id,
             access_token,

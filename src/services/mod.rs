@@ -17,6 +17,7 @@ pub mod queue;
 pub mod rate_limits;
 pub mod registration;
 pub mod session_cache;
+pub mod signing_keys;
 pub mod users;
 pub mod verification;
 
@@ -24,7 +25,8 @@ use std::sync::Arc;
 
 use self::{
     access_tokens::AccessTokens, login::Login, mail::Mails, maintenance::Maintenance,
-    registration::Registration, users::Users, verification::Verification,
+    registration::Registration, signing_keys::SigningKeys, users::Users,
+    verification::Verification,
 };
 use crate::{error::Error, infra::password_hasher::Busy};
 
@@ -41,6 +43,8 @@ pub struct Services {
     pub login: Arc<Login>,
     /// Issues access tokens and tells whose they are.
     pub access_tokens: Arc<AccessTokens>,
+    /// Signs access tokens.
+    pub signing_keys: Arc<SigningKeys>,
     /// Manages users.
     pub users: Arc<Users>,
     /// Enqueues and sends mail.
