@@ -35,6 +35,7 @@ use crate::{
         (name = "welcome", description = "Where to start"),
         (name = "accounts", description = "Registering and verifying an address"),
         (name = "login", description = "Getting an access token"),
+        (name = "keys", description = "Verifying access tokens elsewhere"),
         (name = "users", description = "Managing users, for managers and administrators"),
         (name = "health", description = "Whether the service lives and is ready"),
     ),

@@ -24,7 +24,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tracing::instrument;
 
 use self::{
-    list::{Key, KeyList, jwt_algorithm},
+    list::{Key, KeyList, ListedKey, jwt_algorithm},
     stored::StoredKeys,
 };
 use super::{Ctx, platform::Platform};
@@ -35,7 +35,7 @@ use crate::{
     },
     error::Result,
     infra::key_pair::KeyPair,
-    repository::signing_keys,
+    repository::signing_keys::{self, StoredKey},
 };
 
 /// The claims of a token with a good signature.
@@ -59,6 +59,15 @@ pub struct KeyInfo {
     pub created_at: Option<DateTime<Utc>>,
     /// From when on it signs no more.
     pub retired_at: Option<DateTime<Utc>>,
+}
+
+/// What keys there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyListing {
+    /// These pairs.
+    Pairs(Vec<KeyInfo>),
+    /// None: the secret of the settings signs.
+    Secret(Algorithm),
 }
 
 /// What became of the wish to rotate keys.
@@ -219,32 +228,32 @@ impl SigningKeys {
     /// # Errors
     ///
     /// If the database fails.
-    pub async fn list(&self, ctx: &Ctx) -> Result<Vec<KeyInfo>> {
+    pub async fn list(&self, ctx: &Ctx) -> Result<KeyListing> {
         ctx.require(Permission::ManageKeys)?;
-        match &self.source {
-            Source::Secret(_) => Ok(Vec::new()),
-            Source::Files(list) => Ok(list
-                .keys
-                .iter()
-                .map(|key| KeyInfo {
+        let keys = match &self.source {
+            Source::Secret(_) => return Ok(KeyListing::Secret(self.algorithm)),
+            Source::Files(list) => {
+                let info = |key: &ListedKey| KeyInfo {
                     id: key.id.clone(),
                     algorithm: key.public.algorithm(),
                     created_at: None,
                     retired_at: None,
-                })
-                .collect()),
+                };
+                list.keys.iter().map(info).collect()
+            }
             Source::Database(_) => {
                 let mut connection = self.platform.pool.acquire().await?;
                 let stored = signing_keys::list(&mut connection, None).await?;
-                let info = |key: signing_keys::StoredKey| KeyInfo {
+                let info = |key: StoredKey| KeyInfo {
                     id: key.id,
                     algorithm: key.algorithm,
                     created_at: Some(key.created_at),
                     retired_at: key.retired_at,
                 };
-                Ok(stored.into_iter().map(info).collect())
+                stored.into_iter().map(info).collect()
             }
-        }
+        };
+        Ok(KeyListing::Pairs(keys))
     }
 
     /// Makes a new key, which signs from now on, and retires all others.

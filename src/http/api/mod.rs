@@ -1,6 +1,7 @@
 //! The native API: one file a noun, each with its handlers, its DTOs and its `router()`.
 
 pub mod health;
+pub mod keys;
 pub mod links;
 pub mod login;
 pub mod registration;
@@ -23,6 +24,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .merge(verification::router())
         .merge(login::router())
         .merge(unlock::router())
+        .merge(keys::router())
         .merge(users::router())
         .merge(health::router())
 }
