@@ -55,9 +55,9 @@ fn rotated(rotation: Rotation) -> anyhow::Result<String> {
     match rotation {
         Rotation::Rotated(id) => Ok(format!("{id}\n")),
         Rotation::Files => bail!(
-            "there is nothing to rotate: the keys are in the files of JWT_PRIVATE_KEY_FILES. Put a \
-             new file before them and restart every instance; take the former one away when its \
-             tokens have expired"
+            "there is nothing to rotate: the keys are in the files of JWT_PRIVATE_KEY_FILES. Name a \
+             new file last and restart every instance, then first, and leave the former one out when \
+             its tokens have expired"
         ),
         Rotation::Secret(algorithm) => Err(no_pairs(algorithm)),
     }

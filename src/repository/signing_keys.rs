@@ -96,7 +96,7 @@ pub async fn insert(connection: &mut PgConnection, key: &StoredKey) -> Result<bo
 }
 
 /// Retires every key that signs, of whatever algorithm, and tells every instance when the
-/// transaction commits: answers how many.
+/// transaction, which there must be, commits: answers how many.
 ///
 /// # Errors
 ///

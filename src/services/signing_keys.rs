@@ -89,7 +89,7 @@ pub struct SigningKeys {
 }
 
 enum Source {
-    Secret(Key),
+    Secret(Box<Key>),
     Files(KeyList),
     Database(StoredKeys),
 }
@@ -109,7 +109,7 @@ impl SigningKeys {
             }
             Algorithm::KeyPair(_) => Source::Files(KeyList::of_files(files)),
             Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => {
-                Source::Secret(Key::of_secret(algorithm, secret))
+                Source::Secret(Box::new(Key::of_secret(algorithm, secret)))
             }
         };
         Self {

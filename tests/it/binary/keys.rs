@@ -36,7 +36,9 @@ async fn token(server: &Server) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rotate_replaces_the_key_of_running_servers_and_no_token_is_refused() {
     let database = TestDatabase::create().await;
-    let program = program_on(&database).await;
+    // Several instances have one address, which stands in their tokens.
+    let address = "http://users.example.com";
+    let program = program_on(&database).await.set("SERVER_BASE_URL", address);
     let servers = Arc::new([program.serve().await, program.serve().await]);
     let old = token(&servers[0]).await;
     let (done, used) = (

@@ -146,7 +146,10 @@ async fn after_a_change_of_the_secret_a_rotation_makes_a_key_that_opens() {
         "{said}"
     );
     assert!(!is_let_in(&changed, &user.token).await);
-    changed.log_in(EMAIL).await.expect_problem(500, "internal");
+    changed
+        .log_in(EMAIL)
+        .await
+        .expect_problem(500, "internal_error");
     let new = changed.rotate_keys().await;
     let token = changed.token(EMAIL).await;
     assert_eq!(kid(&token), new);
