@@ -152,7 +152,8 @@ impl StoredKeys {
     async fn make_first(&self, connection: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
         let key = self.make(now)?;
         if signing_keys::insert(connection, &key).await? {
-            tracing::info!(kid = %key.id, "made a key that signs access tokens");
+            // The first line that people see tells where everything is.
+            tracing::debug!(kid = %key.id, "made a key that signs access tokens");
         }
         Ok(())
     }
