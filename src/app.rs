@@ -9,8 +9,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    config::{self, Config, Environment},
-    domain::{id::RequestId, lockout::LockoutPolicy, message::Mailbox, profile::Profile},
+    config::{self, Config, Environment, Problems},
+    domain::{
+        id::RequestId, lockout::LockoutPolicy, message::Mailbox, profile::Profile,
+        signing_key::Algorithm,
+    },
     http::state::{AppState, Shared},
     infra::{
         clock::Clock,
@@ -18,6 +21,7 @@ use crate::{
             Catalog, CatalogOptions, DirectoryMailer, Mailer, SiteUrl, SmtpMailer, SmtpOptions,
             SmtpSecurity,
         },
+        key_pair::KeyPair,
         keys::PurposeKey,
         password_hasher::{HashCost, PasswordHasher},
         random::Random,
@@ -39,6 +43,7 @@ use crate::{
         registration::{EnsuredAdmin, NewAccount, Registration, RegistrationPolicy},
         session_cache::SessionCache,
         sessions::{self, Sessions},
+        signing_keys::SigningKeys,
         users::Users,
         verification::Verification,
     },
@@ -144,7 +149,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// If a template is broken or threads can't be started.
+    /// If a template is broken, a key can't be read or threads can't be started.
     pub fn build(parts: Parts) -> anyhow::Result<Self> {
         let Parts {
             config,
@@ -197,11 +202,16 @@ impl App {
             },
             SiteUrl::parse(base_url.as_str())?,
         ));
+        let signing_keys = Arc::new(SigningKeys::new(
+            platform.clone(),
+            config.tokens.algorithm,
+            &secret_key,
+            &key_files(&config)?,
+        ));
         let access_tokens = Arc::new(AccessTokens::new(
             Arc::clone(&random),
+            Arc::clone(&signing_keys),
             access_tokens::Options {
-                secret_key: secret_key.clone(),
-                algorithm: config.tokens.algorithm,
                 issuer: base_url.to_string(),
                 lifetime: config.tokens.access_token_lifetime,
             },
@@ -266,6 +276,7 @@ impl App {
             maintenance: Arc::new(Maintenance::new(platform)),
             login,
             sessions,
+            signing_keys,
             mails,
         };
         let state = AppState::new(Shared {
@@ -328,6 +339,7 @@ impl App {
         tasks.spawn(access_tokens::listen(
             pool,
             Arc::clone(&self.cache),
+            Arc::clone(&self.services.signing_keys),
             stop.clone(),
         ));
         tasks.spawn(sessions::keep_seen(
@@ -372,4 +384,14 @@ impl App {
         .every(jobs_upkeep::KIND, UPKEEP_EVERY);
         tasks.spawn(worker.run(stop.clone()));
     }
+}
+
+/// The keys of `JWT_PRIVATE_KEY_FILES`.
+fn key_files(config: &Config) -> anyhow::Result<Vec<KeyPair>> {
+    let Algorithm::KeyPair(algorithm) = config.tokens.algorithm else {
+        return Ok(Vec::new());
+    };
+    let named = |problem| format!("JWT_PRIVATE_KEY_FILES: {problem}");
+    KeyPair::read_files(algorithm, &config.tokens.private_key_files)
+        .map_err(|problems| Problems(problems.into_iter().map(named).collect()).into())
 }

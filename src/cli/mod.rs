@@ -6,6 +6,7 @@
 //! Answers go to standard output, logs to standard error.
 
 mod health;
+mod keys;
 mod migrate;
 mod openapi;
 mod runtime;
@@ -42,6 +43,9 @@ enum Command {
     /// Manage users.
     #[command(subcommand)]
     Users(users::Command),
+    /// Manage the keys that sign access tokens.
+    #[command(subcommand)]
+    Keys(keys::Command),
 }
 
 impl Cli {
@@ -58,6 +62,7 @@ impl Cli {
             Command::Health => runtime::load_config().and_then(|config| health::run(&config)),
             Command::Openapi => openapi::run(),
             Command::Users(command) => runtime::block_on(users::run(command)),
+            Command::Keys(command) => runtime::block_on(keys::run(command)),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,

@@ -161,6 +161,7 @@ const EPHEMERAL_SETTINGS: &[&str] = &[
     "EMAIL_TEMPLATES_DIR",
     "FIRST_USER_IS_ADMIN",
     "HIDE_ACCOUNT_EXISTENCE",
+    "JWT_ALGORITHM",
     "LOG_FORMAT",
     "MAIL_FROM",
     "MAX_LOGIN_ATTEMPTS",
@@ -225,6 +226,8 @@ async fn serve(
         data_dir,
         base_url,
     )?)?;
+    let prepared = app.services.signing_keys.prepare().await;
+    prepared.context("can't sign access tokens")?;
     let admin = app.ensure_admin().await?;
 
     let tasks = TaskTracker::new();

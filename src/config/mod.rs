@@ -22,7 +22,7 @@ pub use login::{LoginConfig, Rate, RateLimitsConfig};
 pub use mail::{MailConfig, SmtpConfig, SmtpSecurity};
 pub use reader::{Reader, Setting, Source};
 pub use server::{LogFormat, Origin, ServerConfig};
-pub use tokens::{Algorithm, ServiceCredential, TokensConfig};
+pub use tokens::{ServiceCredential, TokensConfig};
 
 /// Whether the service is somebody's workplace or somebody's service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

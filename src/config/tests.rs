@@ -43,6 +43,7 @@ fn nothing_set_is_development_with_everything_provided() {
     assert!(config.mail.smtp.is_none());
     assert_eq!(config.tokens.access_token_lifetime.num_minutes(), 15);
     assert_eq!(config.tokens.session_lifetime.num_minutes(), 1440);
+    assert_eq!(config.tokens.algorithm.as_str(), "EdDSA");
 }
 
 #[test]
@@ -56,6 +57,21 @@ fn production_with_all_it_needs_starts() {
     assert_eq!(config.mail.smtp.unwrap().port, 587);
     assert!(config.login.rate_limits.is_some());
     assert_eq!(config.server.log_format, LogFormat::Json);
+    // As deployments of before have it.
+    assert_eq!(config.tokens.algorithm.as_str(), "HS256");
+}
+
+#[test]
+fn files_of_keys_are_for_key_pairs() {
+    let files = ("JWT_PRIVATE_KEY_FILES", "new.pem, keys/old.pem");
+    let config = read(&with(&[files, ("JWT_ALGORITHM", "ES256")])).unwrap();
+    let names = [Path::new("new.pem"), Path::new("keys/old.pem")];
+    assert_eq!(config.tokens.private_key_files, names);
+    let Problems(problems) = read(&with(&[files])).unwrap_err();
+    assert_eq!(
+        problems,
+        ["JWT_PRIVATE_KEY_FILES: is for JWT_ALGORITHM EdDSA or ES256"]
+    );
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Access tokens and sessions.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
 use super::{Environment, Reader};
+use crate::domain::signing_key::{Algorithm, KeyAlgorithm, LONGEST_TOKEN_LIFE};
 
 /// Fewest bytes of a key (RFC 7518, 3.2: as many as the hash has).
 const MIN_KEY_BYTES: usize = 32;
@@ -20,30 +21,6 @@ const PUBLISHED_KEYS: &[&str] = &[
     "change-me-to-a-random-string-of-32-bytes",
     "super-secret-key-that-is-at-least-32-bytes-long",
 ];
-
-/// How access tokens are signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
-    /// HMAC with SHA-256.
-    Hs256,
-    /// HMAC with SHA-384.
-    Hs384,
-    /// HMAC with SHA-512.
-    Hs512,
-}
-
-impl FromStr for Algorithm {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "HS256" => Ok(Self::Hs256),
-            "HS384" => Ok(Self::Hs384),
-            "HS512" => Ok(Self::Hs512),
-            _ => Err("must be HS256, HS384 or HS512"),
-        }
-    }
-}
 
 /// The name and the secret of a service that may ask about tokens.
 #[derive(Clone)]
@@ -101,6 +78,8 @@ pub struct TokensConfig {
     pub secret_key: Option<SecretString>,
     /// How access tokens are signed.
     pub algorithm: Algorithm,
+    /// Private keys that sign access tokens: the first signs. Empty: the keys are in the database.
+    pub private_key_files: Vec<PathBuf>,
     /// How long an access token lives.
     pub access_token_lifetime: TimeDelta,
     /// How long a session lives without being used.
@@ -116,7 +95,7 @@ impl TokensConfig {
         reader.section("Tokens and sessions");
         let secret_key: Option<String> = reader.optional(
             "JWT_SECRET_KEY",
-            "The key that signs access tokens: at least 32 random bytes, for example from `openssl rand -base64 48`. Required in production; development generates one and keeps it in DATA_DIR.",
+            "The secret that signs access tokens, or encrypts the keys that do, and seals what waits in the database: at least 32 random bytes, for example from `openssl rand -base64 48`. Required in production; development generates one and keeps it in DATA_DIR.",
         );
         if environment == Environment::Production {
             match &secret_key {
@@ -128,21 +107,39 @@ impl TokensConfig {
                 }
             }
         }
-        let algorithm =
-            reader.with_default("JWT_ALGORITHM", "HS256", "`HS256`, `HS384` or `HS512`.");
-        let mut minutes: u32 = reader.with_default(
+        let algorithm = reader
+            .optional(
+                "JWT_ALGORITHM",
+                "How access tokens are signed: with JWT_SECRET_KEY by `HS256`, `HS384` or `HS512`, or with a key pair by `EdDSA` or `ES256`. A change ends the tokens of before. Default: `EdDSA` in development, `HS256` in production.",
+            )
+            .unwrap_or(match environment {
+                Environment::Development => Algorithm::KeyPair(KeyAlgorithm::EdDsa),
+                Environment::Production => Algorithm::Hs256,
+            });
+        let private_key_files: Vec<PathBuf> = reader.list(
+            "JWT_PRIVATE_KEY_FILES",
+            "Files of the private keys of `EdDSA` or `ES256` (PEM, PKCS#8), separated by commas: the first signs, all verify. Unset: keys are made by the service, kept in the database and rotated by `user-management keys rotate`.",
+        );
+        if !private_key_files.is_empty() && !matches!(algorithm, Algorithm::KeyPair(_)) {
+            reader.problem(
+                "JWT_PRIVATE_KEY_FILES",
+                "is for JWT_ALGORITHM EdDSA or ES256",
+            );
+        }
+        let most = LONGEST_TOKEN_LIFE.num_minutes();
+        let mut minutes: i64 = reader.with_default(
             "ACCESS_TOKEN_EXPIRE_MINUTES",
             "15",
             "How long an access token lives, in minutes: 1 to 15.",
         );
-        if minutes == 0 {
+        if minutes < 1 {
             reader.problem("ACCESS_TOKEN_EXPIRE_MINUTES", "must be from 1 to 15");
-        } else if minutes > 15 {
+        } else if minutes > most {
             reader.warning(
                 "ACCESS_TOKEN_EXPIRE_MINUTES",
                 "access tokens live 15 minutes at most; 15 is used",
             );
-            minutes = 15;
+            minutes = most;
         }
         let session_minutes: u32 = reader.with_default(
             "REFRESH_TOKEN_EXPIRE_MINUTES",
@@ -167,7 +164,8 @@ impl TokensConfig {
         Self {
             secret_key: secret_key.map(SecretString::from),
             algorithm,
-            access_token_lifetime: TimeDelta::minutes(minutes.into()),
+            private_key_files,
+            access_token_lifetime: TimeDelta::minutes(minutes),
             session_lifetime: TimeDelta::minutes(session_minutes.min(longest_minutes).into()),
             longest_session: TimeDelta::minutes(longest_minutes.into()),
             service_credentials,

@@ -20,5 +20,6 @@ pub mod phone;
 pub mod profile;
 pub mod role;
 pub mod session;
+pub mod signing_key;
 pub mod token;
 pub mod user;

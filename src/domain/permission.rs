@@ -21,11 +21,13 @@ pub enum Permission {
     ManageSessions,
     /// Ask whether a token is good.
     IntrospectTokens,
+    /// See and rotate the keys of access tokens: for operators, at the command line.
+    ManageKeys,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::BrowseUsers,
         Self::ReadUser,
         Self::EditUser,
@@ -34,6 +36,7 @@ impl Permission {
         Self::LockUser,
         Self::ManageSessions,
         Self::IntrospectTokens,
+        Self::ManageKeys,
     ];
 }
 
@@ -54,6 +57,7 @@ impl Role {
                 Self::Manager | Self::Admin => true,
             },
             Permission::IntrospectTokens => self == Self::Admin,
+            Permission::ManageKeys => false,
         }
     }
 
@@ -104,6 +108,7 @@ mod tests {
         LockUser: MANAGER ADMIN
         ManageSessions: MANAGER ADMIN
         IntrospectTokens: ADMIN
+        ManageKeys: 
         ANONYMOUS outranks: 
         AUTHENTICATED outranks: ANONYMOUS
         MANAGER outranks: ANONYMOUS AUTHENTICATED

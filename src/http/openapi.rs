@@ -41,6 +41,7 @@ use crate::{
         (name = "sessions", description = "Logging in by cookie, and one's own sessions"),
         (name = "me", description = "One's own account"),
         (name = "profiles", description = "What anybody may see of a user"),
+        (name = "keys", description = "Verifying access tokens elsewhere"),
         (name = "users", description = "Managing users, for managers and administrators"),
         (name = "health", description = "Whether the service lives and is ready"),
     ),

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod email;
 pub mod embedded_postgres;
+pub mod key_pair;
 pub mod keys;
 pub mod password_hasher;
 pub mod random;

@@ -15,4 +15,5 @@ pub mod notices;
 pub mod one_time_tokens;
 pub mod pool;
 pub mod sessions;
+pub mod signing_keys;
 pub mod users;

@@ -1,34 +1,32 @@
-//! Access tokens: who presents one, and whether his session still lives.
+//! Access tokens: what one says, and whether it is ours.
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
-use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::Validation;
 use quick_cache::sync::Cache;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sqlx::{PgPool, postgres::PgListener};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::session_cache::SessionCache;
+use super::{session_cache::SessionCache, signing_keys::SigningKeys};
 use crate::{
-    config::Algorithm,
     domain::{
         id::{SessionId, UserId},
         role::Role,
     },
     error::{Error, ErrorCode, Result},
     infra::random::Random,
-    repository::sessions,
+    repository::{sessions, signing_keys},
 };
 
 /// Whom our tokens are for (RFC 7519, `aud`).
 pub const AUDIENCE: &str = "user-management";
-/// How far a clock that issued a token may be ahead of ours, in seconds.
-const LEEWAY: i64 = 5;
+/// How far a clock that issued a token may be ahead of ours.
+const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 /// Tokens whose signatures are known to be right.
 const KNOWN_TOKENS: usize = 20_000;
 
@@ -73,64 +71,58 @@ pub struct VerifiedToken {
     pub expires_at: DateTime<Utc>,
 }
 
-/// How tokens are signed and how long they live.
+/// A token whose signature was checked.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    token: VerifiedToken,
+    /// Until when the signature counts, if not for good: its key may be retired.
+    until: Option<DateTime<Utc>>,
+}
+
+/// Who issues tokens and how long they live.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The key.
-    pub secret_key: SecretString,
-    /// The signature's algorithm; tokens of any other are refused.
-    pub algorithm: Algorithm,
     /// Who issues the tokens: the service's base URL.
     pub issuer: String,
     /// How long a token lives.
     pub lifetime: TimeDelta,
 }
 
-/// Issues access tokens and tells whose they are.
+/// Issues access tokens and reads them.
 pub struct AccessTokens {
     random: Arc<dyn Random>,
-    verified: Cache<[u8; 32], VerifiedToken>,
-    header: Header,
-    encoding_key: EncodingKey,
-    decoding_key: DecodingKey,
+    keys: Arc<SigningKeys>,
+    known: Cache<[u8; 32], Known>,
     validation: Validation,
     issuer: String,
     lifetime: TimeDelta,
 }
 
 impl AccessTokens {
-    /// The service on this database.
-    pub fn new(random: Arc<dyn Random>, options: Options) -> Self {
-        let algorithm = match options.algorithm {
-            Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
-            Algorithm::Hs384 => jsonwebtoken::Algorithm::HS384,
-            Algorithm::Hs512 => jsonwebtoken::Algorithm::HS512,
-        };
-        let mut validation = Validation::new(algorithm);
+    /// The service with these keys.
+    pub fn new(random: Arc<dyn Random>, keys: Arc<SigningKeys>, options: Options) -> Self {
+        let mut validation = keys.validation();
         validation.set_required_spec_claims(&["iss", "aud", "sub", "nbf", "exp"]);
         validation.set_audience(&[AUDIENCE]);
         validation.set_issuer(&[&options.issuer]);
         // Times are compared with the injected clock, below.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        let key = options.secret_key.expose_secret().as_bytes();
         Self {
             random,
-            verified: Cache::new(KNOWN_TOKENS),
-            header: Header::new(algorithm),
-            encoding_key: EncodingKey::from_secret(key),
-            decoding_key: DecodingKey::from_secret(key),
+            keys,
+            known: Cache::new(KNOWN_TOKENS),
             validation,
             issuer: options.issuer,
             lifetime: options.lifetime,
         }
     }
 
-    /// A token for a session, which must not outlive `expires_at`.
+    /// A token for a session, which must not outlive `expires_at`. May take a connection: hold none.
     ///
     /// # Errors
     ///
-    /// [`Error::Internal`] if it can't be signed.
+    /// As [`SigningKeys::sign`].
     pub async fn issue(
         &self,
         user_id: UserId,
@@ -151,51 +143,54 @@ impl AccessTokens {
             exp: (now + lifetime).timestamp(),
             jti: self.random.uuid_v7(now),
         };
-        let token = jsonwebtoken::encode(&self.header, &claims, &self.encoding_key)
-            .context("can't sign an access token")?;
-        Ok(AccessToken {
-            token: token.into(),
-            lifetime,
-        })
+        let token = self.keys.sign(&claims).await?;
+        Ok(AccessToken { token, lifetime })
     }
 
-    /// What a token says, if it is ours and of now. Whether its session lives is another matter.
+    /// What a token says, if it is ours and of now. Whether its session lives is another matter. May
+    /// take a connection: hold none.
     ///
     /// The signature of a token is checked once; then its digest is known until room is needed.
     ///
     /// # Errors
     ///
-    /// [`Error::Unauthenticated`] when it isn't ours or has expired.
+    /// [`Error::Unauthenticated`] when it isn't ours or has expired; [`Error::Unavailable`] when the
+    /// keys can't be read.
     pub async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<VerifiedToken> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let token = match self.verified.get(&digest) {
-            Some(verified) => verified,
+        let known = self.known.get(&digest);
+        let known = known.filter(|known| known.until.is_none_or(|until| now < until));
+        let token = match known {
+            Some(known) => known.token,
             None => {
-                let verified = self.check_signature(token).ok_or_else(refused)?;
-                self.verified.insert(digest, verified);
-                verified
+                let known = self.check_signature(token).await?.ok_or_else(refused)?;
+                self.known.insert(digest, known);
+                known.token
             }
         };
-        let leeway = TimeDelta::seconds(LEEWAY);
-        if token.expires_at <= now || token.valid_from > now + leeway {
+        if token.expires_at <= now || token.valid_from > now + LEEWAY {
             return Err(refused());
         }
         Ok(token)
     }
 
-    fn check_signature(&self, token: &str) -> Option<VerifiedToken> {
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding_key, &self.validation)
-            .ok()?
-            .claims;
-        let time = |seconds| DateTime::from_timestamp(seconds, 0);
-        Some(VerifiedToken {
-            user_id: UserId(claims.sub),
-            session_id: SessionId(claims.sid),
-            token_id: claims.jti,
-            issued_at: time(claims.iat)?,
-            valid_from: time(claims.nbf.max(claims.iat))?,
-            expires_at: time(claims.exp)?,
-        })
+    async fn check_signature(&self, token: &str) -> Result<Option<Known>> {
+        let verified = self.keys.verify::<Claims>(token, &self.validation).await?;
+        Ok(verified.and_then(|verified| {
+            let claims = verified.claims;
+            let time = |seconds| DateTime::from_timestamp(seconds, 0);
+            Some(Known {
+                token: VerifiedToken {
+                    user_id: UserId(claims.sub),
+                    session_id: SessionId(claims.sid),
+                    token_id: claims.jti,
+                    issued_at: time(claims.iat)?,
+                    valid_from: time(claims.nbf.max(claims.iat))?,
+                    expires_at: time(claims.exp)?,
+                },
+                until: verified.valid_until,
+            })
+        }))
     }
 }
 
@@ -203,14 +198,20 @@ fn refused() -> Error {
     Error::Unauthenticated(ErrorCode::NotAuthenticated)
 }
 
-/// Hears from the database which sessions changed, and forgets them, until `stop`.
+/// Hears from the database which sessions changed, and forgets them, and whether keys did, until
+/// `stop`.
 ///
 /// `pool` is for this alone: listening takes a connection for good.
 ///
 /// # Concurrency
 ///
 /// While the connection is lost the cache keeps nothing.
-pub async fn listen(pool: PgPool, cache: Arc<SessionCache>, stop: CancellationToken) {
+pub async fn listen(
+    pool: PgPool,
+    cache: Arc<SessionCache>,
+    keys: Arc<SigningKeys>,
+    stop: CancellationToken,
+) {
     const RETRY: Duration = Duration::from_secs(1);
     let mut was_lost = false;
     while !stop.is_cancelled() {
@@ -218,12 +219,18 @@ pub async fn listen(pool: PgPool, cache: Arc<SessionCache>, stop: CancellationTo
             let mut listener = PgListener::connect_with(&pool).await?;
             // It would reconnect before it tells us that it has missed something.
             listener.eager_reconnect(false);
-            listener.listen(sessions::CHANNEL).await?;
+            let channels = [sessions::CHANNEL, signing_keys::CHANNEL];
+            listener.listen_all(channels).await?;
             cache.set_listening(true);
+            keys.outdate();
             if was_lost {
                 tracing::info!("hearing of changed sessions again");
             }
             while let Some(notification) = listener.try_recv().await? {
+                if notification.channel() == signing_keys::CHANNEL {
+                    keys.outdate();
+                    continue;
+                }
                 match notification.payload().parse() {
                     Ok(user_id) => cache.forget(user_id),
                     // Who changed isn't known: forget all.

@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 
 use super::platform::Platform;
 use crate::{
+    domain::signing_key::swept_before,
     error::Result,
-    repository::{jobs::JobKind, login_throttle, one_time_tokens, sessions},
+    repository::{jobs::JobKind, login_throttle, one_time_tokens, sessions, signing_keys},
 };
 
 /// The job that clears away what has expired.
@@ -28,7 +29,8 @@ impl Maintenance {
         Self { platform }
     }
 
-    /// Deletes expired sessions, tokens and charges of logins, a batch at a time.
+    /// Deletes expired sessions, tokens and charges of logins, and keys that were retired long ago, a
+    /// batch at a time.
     ///
     /// # Errors
     ///
@@ -38,6 +40,8 @@ impl Maintenance {
         let mut connection = self.platform.pool.acquire().await?;
         while sessions::sweep(&mut connection, now, batch).await? == u64::from(BATCH) {}
         while one_time_tokens::sweep(&mut connection, now, batch).await? == u64::from(BATCH) {}
+        let before = swept_before(now);
+        while signing_keys::sweep(&mut connection, before, batch).await? == u64::from(BATCH) {}
         let override_ = self.platform.clock.database_override();
         while login_throttle::sweep(&mut connection, override_, batch).await? == u64::from(BATCH) {}
         Ok(())

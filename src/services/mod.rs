@@ -20,6 +20,7 @@ pub mod rate_limits;
 pub mod registration;
 pub mod session_cache;
 pub mod sessions;
+pub mod signing_keys;
 pub mod users;
 pub mod verification;
 
@@ -27,7 +28,8 @@ use std::sync::Arc;
 
 use self::{
     login::Login, mail::Mails, maintenance::Maintenance, me::Me, profiles::Profiles,
-    registration::Registration, sessions::Sessions, users::Users, verification::Verification,
+    registration::Registration, sessions::Sessions, signing_keys::SigningKeys, users::Users,
+    verification::Verification,
 };
 use crate::{error::Error, infra::password_hasher::Busy};
 
@@ -44,6 +46,8 @@ pub struct Services {
     pub login: Arc<Login>,
     /// Tells who uses a session, and ends sessions.
     pub sessions: Arc<Sessions>,
+    /// Signs access tokens.
+    pub signing_keys: Arc<SigningKeys>,
     /// One's own account.
     pub me: Arc<Me>,
     /// Public profiles.

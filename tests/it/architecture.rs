@@ -90,6 +90,8 @@ const BANS: &[Ban] = &[
             "worker/",
             // A second of this process's own time.
             "services/session_cache.rs",
+            // How often this process may be made to read the keys.
+            "services/signing_keys/stored.rs",
         ],
         why: "rules go by the injected clock: infra::clock",
     },

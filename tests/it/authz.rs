@@ -72,6 +72,7 @@ pub const MATRIX: &[Row] = &[
     everybody("resend_verification", 202),
     everybody("unlock_account", 400),
     everybody("confirm_unlock", 400),
+    everybody("list_keys", 200),
     everybody("live", 200),
     everybody("ready", 200),
     managers("list_users", 200),

@@ -1,6 +1,7 @@
 //! The native API: one file a noun, each with its handlers, its DTOs and its `router()`.
 
 pub mod health;
+pub mod keys;
 pub mod links;
 pub mod login;
 pub mod me;
@@ -33,6 +34,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .merge(unlock::router())
         .merge(me::router())
         .merge(profiles::router())
+        .merge(keys::router())
         .merge(users::router())
         .merge(health::router())
 }

@@ -41,7 +41,9 @@ async fn a_login_answers_as_oauth_says() {
     assert_eq!(answer.header("pragma"), "no-cache");
 
     let token = answer.text("access_token");
-    assert_eq!(part(&token, 0), json!({"typ": "JWT", "alg": "HS256"}));
+    let header = part(&token, 0);
+    let kid = header["kid"].as_str().unwrap();
+    assert_eq!(header, json!({"typ": "JWT", "alg": "EdDSA", "kid": kid}));
     let claims = part(&token, 1);
     assert_eq!(claims["iss"], "https://users.example.com/");
     assert_eq!(claims["aud"], "user-management");
@@ -247,9 +249,11 @@ async fn a_password_is_the_same_in_every_way_to_type_it() {
 #[tokio::test]
 async fn tokens_live_as_long_as_the_settings_say_and_no_longer_than_the_session() {
     for (settings, seconds, algorithm) in [
-        (&[("ACCESS_TOKEN_EXPIRE_MINUTES", "2")][..], 120, "HS256"),
-        (&[("REFRESH_TOKEN_EXPIRE_MINUTES", "3")], 180, "HS256"),
+        (&[("ACCESS_TOKEN_EXPIRE_MINUTES", "2")][..], 120, "EdDSA"),
+        (&[("REFRESH_TOKEN_EXPIRE_MINUTES", "3")], 180, "EdDSA"),
+        (&[("JWT_ALGORITHM", "HS256")], 900, "HS256"),
         (&[("JWT_ALGORITHM", "HS512")], 900, "HS512"),
+        (&[("JWT_ALGORITHM", "ES256")], 900, "ES256"),
     ] {
         let app = TestApp::start_with(settings).await;
         app.user(Role::Authenticated, "ada@example.com").await;

@@ -117,7 +117,9 @@ async fn openapi_prints_the_document_whatever_the_settings() {
 async fn the_command_line_explains_itself() {
     let program = Program::without_settings();
     let help = program.run(&["--help"], "").await.expect(0).stdout;
-    for command in ["serve", "worker", "migrate", "health", "openapi", "users"] {
+    for command in [
+        "serve", "worker", "migrate", "health", "openapi", "users", "keys",
+    ] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
     let version = program.run(&["--version"], "").await.expect(0).stdout;

@@ -8,6 +8,7 @@ mod notices;
 mod one_time_tokens;
 mod schema;
 mod sessions;
+mod signing_keys;
 mod user_counts;
 mod users;
 

@@ -7,6 +7,7 @@ use user_management::{infra::clock::Clock as _, repository::jobs};
 mod mail_delivery;
 mod mail_smtp;
 mod maintenance;
+mod signing_keys;
 
 use crate::support::app::TestApp;
 

@@ -10,6 +10,11 @@ use uuid::Uuid;
 use super::{Case, refuse_all};
 use crate::support::app::{SECRET_KEY, TestApp, TestUser};
 
+/// The service with tokens that a test can sign.
+async fn start() -> TestApp {
+    TestApp::start_with(&[("JWT_ALGORITHM", "HS256")]).await
+}
+
 /// The claims of an access token.
 fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap();
@@ -56,7 +61,7 @@ async fn expect_admitted(app: &TestApp, token: &str) {
 
 #[tokio::test]
 async fn a_token_that_we_did_not_sign_is_refused() {
-    let app = TestApp::start().await;
+    let app = start().await;
     let admin = app.admin().await;
     let good = claims(&admin.token);
     expect_admitted(&app, &sign(&good)).await;
@@ -120,7 +125,7 @@ async fn a_token_that_we_did_not_sign_is_refused() {
 
 #[tokio::test]
 async fn what_is_no_token_is_refused() {
-    let app = TestApp::start().await;
+    let app = start().await;
     app.admin().await;
     let long = "a".repeat(10 * 1024);
     let tokens = [
@@ -153,7 +158,7 @@ async fn what_is_no_token_is_refused() {
 
 #[tokio::test]
 async fn each_claim_is_required_and_of_its_type() {
-    let app = TestApp::start().await;
+    let app = start().await;
     let admin = app.admin().await;
     let good = claims(&admin.token);
     let names: Vec<_> = good.as_object().unwrap().keys().cloned().collect();
@@ -211,7 +216,7 @@ async fn each_claim_is_required_and_of_its_type() {
 
 #[tokio::test]
 async fn a_token_is_good_from_its_beginning_to_its_end() {
-    let app = TestApp::start().await;
+    let app = start().await;
     let admin = app.admin().await;
     let now = app.clock.now().timestamp();
     let with = |name: &str, value: i64| {
@@ -239,7 +244,7 @@ async fn a_token_is_good_from_its_beginning_to_its_end() {
 
 #[tokio::test]
 async fn a_token_ends_with_its_session_whatever_it_says_itself() {
-    let app = TestApp::start().await;
+    let app = start().await;
     let admin = app.admin().await;
     let manager = app.user(Role::Manager, "manager@example.com").await;
     let deleted = app.user(Role::Manager, "deleted@example.com").await;
@@ -275,7 +280,7 @@ async fn a_token_ends_with_its_session_whatever_it_says_itself() {
 
 #[tokio::test]
 async fn the_role_in_a_token_is_only_a_hint() {
-    let app = TestApp::start().await;
+    let app = start().await;
     let user = app.user(Role::Authenticated, "user@example.com").await;
     let mut claims = claims(&user.token);
     claims["role"] = json!("ADMIN");
