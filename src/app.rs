@@ -218,6 +218,7 @@ impl App {
                 throttle_key: PurposeKey::derive(&secret_key, "login throttle"),
                 device_key: PurposeKey::derive(&secret_key, "device token"),
                 hide_account_existence: config.accounts.hide_account_existence,
+                phone_default_region: config.accounts.phone_default_region,
             },
         ));
         let services = Services {
@@ -255,6 +256,7 @@ impl App {
             pool: pool.clone(),
             base_url,
             trusted_proxies: config.server.trusted_proxies.clone(),
+            phone_default_region: config.accounts.phone_default_region,
             cors_allowed_origins: config.server.cors_allowed_origins.clone(),
             caught_mail,
             draining: false.into(),
@@ -290,7 +292,8 @@ impl App {
         let now = self.clock.now();
         let ctx = Ctx::system(RequestId(self.random.uuid_v7(now)), now);
         let account = NewAccount {
-            email: admin.email,
+            email: Some(admin.email),
+            phone_number: None,
             password: admin.password,
             nickname: None,
             profile: Profile::default(),

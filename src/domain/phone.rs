@@ -68,6 +68,16 @@ impl PhoneNumber {
         Self(number)
     }
 
+    /// Its digits within its country, without the country's code.
+    #[must_use]
+    pub fn national_digits(&self) -> String {
+        match phonenumber::parse(None, &self.0) {
+            Ok(number) => number.national().to_string(),
+            // Digits of an older client, of no country.
+            Err(_) => self.0.trim_start_matches('+').to_owned(),
+        }
+    }
+
     /// The number, to store or show it.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -126,6 +136,19 @@ mod tests {
         }
         assert!("XX".parse::<Region>().is_err());
         assert!("USA".parse::<Region>().is_err());
+    }
+
+    #[test]
+    fn the_digits_within_the_country_are_without_its_code() {
+        for (kept, digits) in [
+            ("+14155552671", "4155552671"),
+            ("+4930901820", "30901820"),
+            ("+390236618300", "0236618300"),
+            ("1234567890", "1234567890"),
+        ] {
+            let number = PhoneNumber::from_database(kept.to_owned());
+            assert_eq!(number.national_digits(), digits);
+        }
     }
 
     #[test]

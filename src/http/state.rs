@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::{
     config::Origin,
+    domain::phone::Region,
     infra::{clock::Clock, email::DirectoryMailer, random::Random},
     services::Services,
 };
@@ -33,6 +34,8 @@ pub struct Shared {
     pub base_url: Url,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The country of phone numbers that stand without a country's code.
+    pub phone_default_region: Region,
     /// Origins whose pages may call the API.
     pub cors_allowed_origins: Vec<Origin>,
     /// The mailbox of `/dev/mail`, in development.

@@ -24,15 +24,17 @@ use crate::{
         actor::Actor,
         email::Email,
         id::UserId,
+        login_name::LoginName,
         nickname::Nickname,
         password::{Password, PasswordHash},
         permission::Permission,
+        phone::PhoneNumber,
         profile::Profile,
         role::Role,
         token::OneTimeToken,
         user::User,
     },
-    error::{Error, ErrorCode, FieldError, Result},
+    error::{Error, ErrorCode, FieldError, Result, Rule},
     infra::password_hasher::PasswordHasher,
     repository::{jobs::NewJob, users},
 };
@@ -42,17 +44,38 @@ pub use account_exists::NOTIFY_ACCOUNT_EXISTS;
 /// How many generated nicknames are tried before something must be wrong.
 const NICKNAME_TRIES: usize = 20;
 
-/// An account to be made.
+/// What is told of the address of an account that nobody could log in to.
+pub const NAMELESS: Rule = Rule::new("missing", "an e-mail address or a phone number is required");
+
+/// An account to be made: with an address, a phone number or both.
 #[derive(Debug, Clone)]
 pub struct NewAccount {
     /// Its address.
-    pub email: Email,
+    pub email: Option<Email>,
+    /// Its phone number.
+    pub phone_number: Option<PhoneNumber>,
     /// Its password.
     pub password: Password,
     /// The nickname that was chosen, if one was.
     pub nickname: Option<Nickname>,
     /// What the user says of himself.
     pub profile: Profile,
+}
+
+impl NewAccount {
+    /// What it is known by: its address, or else its phone number.
+    fn login_name(&self) -> Result<LoginName> {
+        let email = self.email.as_ref().map(LoginName::from);
+        email
+            .or_else(|| self.phone_number.as_ref().map(LoginName::from))
+            .ok_or_else(|| Error::invalid(FieldError::body("email", NAMELESS)))
+    }
+
+    /// Its address, where it must have one.
+    fn address(&self) -> Result<&Email> {
+        let missing = || FieldError::body("email", Rule::new("missing", "is required"));
+        self.email.as_ref().ok_or_else(|| Error::invalid(missing()))
+    }
 }
 
 /// The answer to a registration.
@@ -116,12 +139,12 @@ impl Registration {
         }
     }
 
-    /// Anybody makes an account for himself; a mail asks him to verify the address.
+    /// Anybody makes an account for himself; a mail asks him to verify the address, if he gave one.
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::EmailAlreadyExists`], [`ErrorCode::NicknameAlreadyExists`], neither of them where
-    /// the existence of accounts is hidden; [`Error::Invalid`], [`Error::RateLimited`],
+    /// [`ErrorCode::EmailAlreadyExists`], [`ErrorCode::PhoneNumberAlreadyExists`],
+    /// [`ErrorCode::NicknameAlreadyExists`], the first of them that applies, and none where the existence of accounts is hidden; [`Error::Invalid`], [`Error::RateLimited`],
     /// [`Error::Unavailable`].
     ///
     /// # Concurrency
@@ -131,25 +154,29 @@ impl Registration {
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn register(&self, ctx: &Ctx, account: NewAccount) -> Result<Registered> {
         self.limits.check(ctx, Limited::Register)?;
-        check_password(&account)?;
+        check(&account)?;
         let hash = self.hasher.hash(&account.password).await?;
-        let email = account.email.normalized();
+        let name = account.login_name()?;
         let mut account = account;
         if self.policy.hide_account_existence {
             // Whether a chosen nickname was taken would tell whether an earlier registration, which
             // chose it too, made an account.
             account.nickname = None;
+            // The same is true of a number beside an address.
+            if account.email.is_some() {
+                account.phone_number = None;
+            }
         }
         let mut connection = self.platform.pool.acquire().await?;
         let made = self
             .insert_registered(&mut connection, ctx, account, &hash)
             .await;
         let user = match made {
-            Err(Error::Conflict(ErrorCode::EmailAlreadyExists))
-                if self.policy.hide_account_existence =>
-            {
+            Err(Error::Conflict(
+                ErrorCode::EmailAlreadyExists | ErrorCode::PhoneNumberAlreadyExists,
+            )) if self.policy.hide_account_existence => {
                 // On the same connection: to wait for another one would tell.
-                self.tell_owner(&mut connection, email).await?;
+                self.tell_owner(&mut connection, name).await?;
                 return Ok(Registered::Undisclosed);
             }
             made => made?,
@@ -162,18 +189,20 @@ impl Registration {
         }
     }
 
-    /// A manager or an administrator makes an account for somebody; a mail asks him to verify the address.
+    /// A manager or an administrator makes an account for somebody; a mail asks him to verify the
+    /// address, if there is one.
     ///
     /// # Errors
     ///
     /// [`Error::Forbidden`] when `role` is beyond the actor's rights;
-    /// [`ErrorCode::EmailAlreadyExists`], [`ErrorCode::NicknameAlreadyExists`].
+    /// [`ErrorCode::EmailAlreadyExists`], [`ErrorCode::PhoneNumberAlreadyExists`],
+    /// [`ErrorCode::NicknameAlreadyExists`], the first of them that applies.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn add(&self, ctx: &Ctx, account: NewAccount, role: Option<Role>) -> Result<User> {
         ctx.require(Permission::AddUser)?;
         let role = role.unwrap_or(Role::Anonymous);
         check_grant(ctx.actor, role)?;
-        check_password(&account)?;
+        check(&account)?;
         let hash = self.hasher.hash(&account.password).await?;
         let mut transaction = self.platform.pool.begin().await?;
         if let Actor::User { id, .. } = ctx.actor {
@@ -195,14 +224,16 @@ impl Registration {
     ///
     /// # Errors
     ///
-    /// [`Error::Forbidden`] for anybody else; [`ErrorCode::EmailAlreadyExists`],
+    /// [`Error::Forbidden`] for anybody else; [`Error::Invalid`] without an address;
+    /// [`ErrorCode::EmailAlreadyExists`], [`ErrorCode::PhoneNumberAlreadyExists`],
     /// [`ErrorCode::NicknameAlreadyExists`].
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn create_admin(&self, ctx: &Ctx, account: NewAccount) -> Result<User> {
         if !matches!(ctx.actor, Actor::System | Actor::Operator) {
             return Err(Error::Forbidden(ErrorCode::OperationNotPermitted));
         }
-        check_password(&account)?;
+        account.address()?;
+        check(&account)?;
         let hash = self.hasher.hash(&account.password).await?;
         let mut transaction = self.platform.pool.begin().await?;
         self.claim_first(&mut transaction, ctx).await?;
@@ -218,26 +249,27 @@ impl Registration {
     ///
     /// # Errors
     ///
-    /// If the database fails.
+    /// [`Error::Invalid`] without an address; if the database fails.
     ///
     /// # Concurrency
     ///
     /// Of several instances that start at once one makes the account.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn ensure_admin(&self, ctx: &Ctx, account: NewAccount) -> Result<EnsuredAdmin> {
+        let email = account.address()?.clone();
         let mut connection = self.platform.pool.acquire().await?;
-        let is_known = users::is_configured_admin(&mut connection, &account.email).await?;
+        let is_known = users::is_configured_admin(&mut connection, &email).await?;
         drop(connection);
         if is_known {
             return Ok(EnsuredAdmin::MadeBefore);
         }
         let hash = self.hasher.hash(&account.password).await?;
         let mut transaction = self.platform.pool.begin().await?;
-        if !users::claim_configured_admin(&mut transaction, &account.email, ctx.now).await? {
+        if !users::claim_configured_admin(&mut transaction, &email, ctx.now).await? {
             return Ok(EnsuredAdmin::MadeBefore);
         }
-        let email = account.email.normalized();
-        if let Some(user) = users::find_by_email(&mut transaction, &email).await? {
+        let known = users::find_by_email(&mut transaction, &email.normalized()).await?;
+        if let Some(user) = known {
             if user.role != Role::Admin {
                 // Nothing is noted: when that account is gone, the administrator is made.
                 return Ok(EnsuredAdmin::AddressTaken(user.id));
@@ -286,6 +318,10 @@ impl Registration {
         hash: &PasswordHash,
     ) -> Result<User> {
         let user = self.user(ctx, account, role);
+        if user.0.email.is_none() {
+            // There is nothing to verify.
+            return self.insert(connection, user, hash, None).await;
+        }
         let token = OneTimeToken::new(self.platform.random.bytes());
         let mail = UserMail::EmailVerification(&token);
         let mail = self.mails.job(user.0.id, mail, ctx.now)?;
@@ -301,9 +337,9 @@ impl Registration {
             nickname: account
                 .nickname
                 .unwrap_or_else(|| self.nicknames.generate()),
-            email: Some(account.email),
+            email: account.email,
             email_verified_at: None,
-            phone_number: None,
+            phone_number: account.phone_number,
             profile: account.profile,
             role,
             is_professional: false,
@@ -338,16 +374,7 @@ impl Registration {
                 return Ok(user);
             }
             if chosen {
-                // Who registers twice is to hear of his address.
-                let known = match &user.email {
-                    Some(email) => users::find_by_email(connection, &email.normalized()).await?,
-                    None => None,
-                };
-                return Err(Error::Conflict(if known.is_some() {
-                    ErrorCode::EmailAlreadyExists
-                } else {
-                    ErrorCode::NicknameAlreadyExists
-                }));
+                return Err(Error::Conflict(also_taken(connection, &user).await?));
             }
             user.nickname = self.nicknames.generate();
         }
@@ -382,9 +409,32 @@ fn check_grant(actor: Actor, role: Role) -> Result<()> {
     }
 }
 
-fn check_password(account: &NewAccount) -> Result<()> {
+/// What is told of a user whose nickname is taken: who registers twice is to hear of his address or
+/// his phone number.
+async fn also_taken(connection: &mut PgConnection, user: &User) -> Result<ErrorCode> {
+    if let Some(email) = &user.email {
+        let known = users::find_by_email(connection, &email.normalized()).await?;
+        if known.is_some() {
+            return Ok(ErrorCode::EmailAlreadyExists);
+        }
+    }
+    if let Some(number) = &user.phone_number {
+        let known = users::find_by_phone_number(connection, number.as_str()).await?;
+        if known.is_some() {
+            return Ok(ErrorCode::PhoneNumberAlreadyExists);
+        }
+    }
+    Ok(ErrorCode::NicknameAlreadyExists)
+}
+
+fn check(account: &NewAccount) -> Result<()> {
+    account.login_name()?;
     account
         .password
-        .check_owner(Some(&account.email), account.nickname.as_ref())
+        .check_owner(
+            account.email.as_ref(),
+            account.nickname.as_ref(),
+            account.phone_number.as_ref(),
+        )
         .map_err(|rule| Error::invalid(FieldError::body("password", rule)))
 }

@@ -34,7 +34,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = LoginForm, example = json!({"username": "ada@example.com", "password": "Secure*1234", "grant_type": "password"}))]
 struct LoginForm {
-    /// The e-mail address.
+    /// The e-mail address or the phone number, however written.
     #[schema(value_type = String, required)]
     username: Option<String>,
     /// The password.
