@@ -1,7 +1,9 @@
 //! Making accounts: by registration, by a manager, at start and at the command line.
-//! `account_exists.rs` beside has what happens where the address has an account already.
+//! `new_account.rs` beside has what an account needs to be made, `account_exists.rs` what happens where
+//! there is one already and nobody may learn it.
 
 mod account_exists;
+mod new_account;
 
 use std::sync::{
     Arc,
@@ -21,62 +23,20 @@ use super::{
 };
 use crate::{
     domain::{
-        actor::Actor,
-        email::Email,
-        id::UserId,
-        login_name::LoginName,
-        nickname::Nickname,
-        password::{Password, PasswordHash},
-        permission::Permission,
-        phone::PhoneNumber,
-        profile::Profile,
-        role::Role,
-        token::OneTimeToken,
-        user::User,
+        actor::Actor, id::UserId, password::PasswordHash, permission::Permission, role::Role,
+        token::OneTimeToken, user::User,
     },
-    error::{Error, ErrorCode, FieldError, Result, Rule},
+    error::{Error, ErrorCode, Result},
     infra::password_hasher::PasswordHasher,
     repository::{jobs::NewJob, users},
 };
 
 pub use account_exists::NOTIFY_ACCOUNT_EXISTS;
+use new_account::also_taken;
+pub use new_account::{NAMELESS, NewAccount};
 
 /// How many generated nicknames are tried before something must be wrong.
 const NICKNAME_TRIES: usize = 20;
-
-/// What is told of the address of an account that nobody could log in to.
-pub const NAMELESS: Rule = Rule::new("missing", "an e-mail address or a phone number is required");
-
-/// An account to be made: with an address, a phone number or both.
-#[derive(Debug, Clone)]
-pub struct NewAccount {
-    /// Its address.
-    pub email: Option<Email>,
-    /// Its phone number.
-    pub phone_number: Option<PhoneNumber>,
-    /// Its password.
-    pub password: Password,
-    /// The nickname that was chosen, if one was.
-    pub nickname: Option<Nickname>,
-    /// What the user says of himself.
-    pub profile: Profile,
-}
-
-impl NewAccount {
-    /// What it is known by: its address, or else its phone number.
-    fn login_name(&self) -> Result<LoginName> {
-        let email = self.email.as_ref().map(LoginName::from);
-        email
-            .or_else(|| self.phone_number.as_ref().map(LoginName::from))
-            .ok_or_else(|| Error::invalid(FieldError::body("email", NAMELESS)))
-    }
-
-    /// Its address, where it must have one.
-    fn address(&self) -> Result<&Email> {
-        let missing = || FieldError::body("email", Rule::new("missing", "is required"));
-        self.email.as_ref().ok_or_else(|| Error::invalid(missing()))
-    }
-}
 
 /// The answer to a registration.
 #[derive(Debug)]
@@ -154,7 +114,7 @@ impl Registration {
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn register(&self, ctx: &Ctx, account: NewAccount) -> Result<Registered> {
         self.limits.check(ctx, Limited::Register)?;
-        check(&account)?;
+        account.check()?;
         let hash = self.hasher.hash(&account.password).await?;
         let name = account.login_name()?;
         let mut account = account;
@@ -202,7 +162,7 @@ impl Registration {
         ctx.require(Permission::AddUser)?;
         let role = role.unwrap_or(Role::Anonymous);
         check_grant(ctx.actor, role)?;
-        check(&account)?;
+        account.check()?;
         let hash = self.hasher.hash(&account.password).await?;
         let mut transaction = self.platform.pool.begin().await?;
         if let Actor::User { id, .. } = ctx.actor {
@@ -233,7 +193,7 @@ impl Registration {
             return Err(Error::Forbidden(ErrorCode::OperationNotPermitted));
         }
         account.address()?;
-        check(&account)?;
+        account.check()?;
         let hash = self.hasher.hash(&account.password).await?;
         let mut transaction = self.platform.pool.begin().await?;
         self.claim_first(&mut transaction, ctx).await?;
@@ -407,34 +367,4 @@ fn check_grant(actor: Actor, role: Role) -> Result<()> {
             Err(Error::Forbidden(ErrorCode::OperationNotPermitted))
         }
     }
-}
-
-/// What is told of a user whose nickname is taken: who registers twice is to hear of his address or
-/// his phone number.
-async fn also_taken(connection: &mut PgConnection, user: &User) -> Result<ErrorCode> {
-    if let Some(email) = &user.email {
-        let known = users::find_by_email(connection, &email.normalized()).await?;
-        if known.is_some() {
-            return Ok(ErrorCode::EmailAlreadyExists);
-        }
-    }
-    if let Some(number) = &user.phone_number {
-        let known = users::find_by_phone_number(connection, number.as_str()).await?;
-        if known.is_some() {
-            return Ok(ErrorCode::PhoneNumberAlreadyExists);
-        }
-    }
-    Ok(ErrorCode::NicknameAlreadyExists)
-}
-
-fn check(account: &NewAccount) -> Result<()> {
-    account.login_name()?;
-    account
-        .password
-        .check_owner(
-            account.email.as_ref(),
-            account.nickname.as_ref(),
-            account.phone_number.as_ref(),
-        )
-        .map_err(|rule| Error::invalid(FieldError::body("password", rule)))
 }

@@ -9,6 +9,7 @@ mod headers;
 mod health;
 mod lockout;
 mod login;
+mod phone_accounts;
 mod rate_limits;
 mod registration;
 mod urls;
