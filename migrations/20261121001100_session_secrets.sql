@@ -25,12 +25,14 @@ comment on column sessions.refresh_previous_digest is 'SHA-256 of the token that
 comment on column sessions.refresh_generation is 'the number of exchanges before that token: an older one was used, and its use again tells of theft';
 comment on column sessions.refreshed_at is 'when the previous token was first exchanged, by the database''s clock';
 
--- A user has 50 sessions at most: the oldest go. Whoever opens one holds the user's row, so that those
--- of one user take turns here, and each sees what the one before him left.
+-- A user has 50 sessions at most: the oldest go, and never the new one, should the clock of who opened
+-- it be behind. Whoever opens one holds the user's row, so that those of one user take turns here, and
+-- each sees what the one before him left.
 create function sessions_keep_newest() returns trigger language plpgsql as $$
 begin
     delete from sessions where id in (
-        select id from sessions where user_id = new.user_id order by created_at desc, id desc offset 50);
+        select id from sessions where user_id = new.user_id and id <> new.id
+        order by created_at desc, id desc offset 49);
     if found then
         perform pg_notify('sessions_changed', new.user_id::text);
     end if;

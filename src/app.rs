@@ -246,6 +246,7 @@ impl App {
                 throttle_key: PurposeKey::derive(&secret_key, "login throttle"),
                 device_key: PurposeKey::derive(&secret_key, "device token"),
                 hide_account_existence: config.accounts.hide_account_existence,
+                phone_default_region: config.accounts.phone_default_region,
             },
         ));
         let services = Services {
@@ -288,6 +289,7 @@ impl App {
             trusted_proxies: config.server.trusted_proxies.clone(),
             service_credentials: config.tokens.service_credentials.clone(),
             longest_session: config.tokens.longest_session,
+            phone_default_region: config.accounts.phone_default_region,
             cors_allowed_origins: config.server.cors_allowed_origins.clone(),
             caught_mail,
             draining: false.into(),
@@ -323,7 +325,8 @@ impl App {
         let now = self.clock.now();
         let ctx = Ctx::system(RequestId(self.random.uuid_v7(now)), now);
         let account = NewAccount {
-            email: admin.email,
+            email: Some(admin.email),
+            phone_number: None,
             password: admin.password,
             nickname: None,
             profile: Profile::default(),

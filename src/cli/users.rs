@@ -62,7 +62,8 @@ async fn create_admin(options: CreateAdmin) -> anyhow::Result<()> {
     let mut errors = FieldErrors::default();
     let password = errors.take("password", Password::parse(&password));
     let account = NewAccount {
-        email,
+        email: Some(email),
+        phone_number: None,
         password: errors.finish(password)?,
         nickname,
         profile: Profile::default(),

@@ -6,6 +6,7 @@ use super::Reader;
 use crate::domain::{
     email::Email,
     password::{Password, TypedPassword},
+    phone::Region,
 };
 
 /// How accounts come to be.
@@ -18,6 +19,8 @@ pub struct AccountsConfig {
     /// Whether a registration answers alike for addresses that have an account and those that
     /// don't.
     pub hide_account_existence: bool,
+    /// The country of phone numbers that stand without a country's code.
+    pub phone_default_region: Region,
 }
 
 /// An administrator to make at start.
@@ -55,9 +58,14 @@ impl AccountsConfig {
             .switch(
                 "HIDE_ACCOUNT_EXISTENCE",
                 "false",
-                "Answer each registration with the same 202, and tell the owner of an address by mail that he has an account. A chosen nickname is passed over then: whether it was taken would tell.",
+                "Answer each registration with the same 202, and tell the owner of an address by mail that he has an account. A chosen nickname is passed over then, and a phone number beside an address: whether it was taken would tell.",
             )
             .unwrap_or(false);
+        let phone_default_region = reader.with_default(
+            "PHONE_DEFAULT_REGION",
+            "US",
+            "The country of phone numbers that are written without a country's code, by its two letters: `US`, `DE`.",
+        );
         let first_admin = match (email, password) {
             (Some(email), Some(password)) => first_admin(reader, &email, password),
             (None, None) => None,
@@ -74,6 +82,7 @@ impl AccountsConfig {
             first_user_is_admin,
             first_admin,
             hide_account_existence,
+            phone_default_region,
         }
     }
 }
@@ -86,7 +95,7 @@ fn first_admin(reader: &mut Reader<'_>, email: &str, password: String) -> Option
         .map_err(|rule| reader.problem("ADMIN_PASSWORD", &rule.message))
         .ok();
     let (email, password) = email.zip(password)?;
-    if let Err(rule) = password.check_owner(Some(&email), None) {
+    if let Err(rule) = password.check_owner(Some(&email), None, None) {
         reader.problem("ADMIN_PASSWORD", &rule.message);
     }
     Some(FirstAdmin { email, password })

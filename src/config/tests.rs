@@ -125,6 +125,7 @@ fn each_problem_names_its_setting_and_not_its_value() {
         ("ACCESS_TOKEN_EXPIRE_MINUTES", "0"),
         ("REFRESH_TOKEN_EXPIRE_MINUTES", "-1"),
         ("MAX_LOGIN_ATTEMPTS", "0"),
+        ("PHONE_DEFAULT_REGION", "XX"),
         ("RATE_LIMIT_LOGIN", "0/m"),
         ("RATE_LIMITS", "secret-word"),
         ("ADMIN_USER", "secret-word@example.com"),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use unicode_normalization::{UnicodeNormalization as _, is_nfkc};
+use unicode_normalization::is_nfkc;
 use validator::ValidateEmail as _;
 
 use crate::error::Rule;
@@ -88,27 +88,6 @@ impl Email {
     }
 }
 
-/// What somebody typed as the name of an account, in the form that accounts are looked up and
-/// failed logins are counted by: equal for all ways to write one address, and something of bounded
-/// length for what is no address at all.
-#[must_use]
-pub fn normalize_identifier(typed: &str) -> String {
-    match Email::parse(typed) {
-        Ok(email) => email.normalized(),
-        Err(_) => {
-            // The database takes no NUL, and no address has a control character.
-            let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-            let text: String = typed
-                .trim()
-                .nfkc()
-                .map(printable)
-                .take(MAX_LENGTH)
-                .collect();
-            text.to_lowercase()
-        }
-    }
-}
-
 impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Email(…)")
@@ -174,17 +153,6 @@ mod tests {
         ] {
             assert!(Email::parse(typed).is_err(), "{typed:?} was taken");
         }
-    }
-
-    #[test]
-    fn identifiers_are_one_for_all_ways_to_write_an_address() {
-        assert_eq!(
-            normalize_identifier(" A@Example.COM"),
-            normalize_identifier("a@example.com")
-        );
-        assert_eq!(normalize_identifier("Nobody"), "nobody");
-        assert_eq!(normalize_identifier("a\0b"), "a\u{fffd}b");
-        assert!(normalize_identifier(&"x".repeat(100_000)).len() <= MAX_LENGTH);
     }
 
     #[test]

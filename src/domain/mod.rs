@@ -10,6 +10,7 @@ pub mod actor;
 pub mod email;
 pub mod id;
 pub mod lockout;
+pub mod login_name;
 pub mod message;
 pub mod nickname;
 pub mod page;

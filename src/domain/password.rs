@@ -5,7 +5,7 @@ use std::{fmt, sync::LazyLock};
 use secrecy::{ExposeSecret as _, SecretString};
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::{email::Email, nickname::Nickname};
+use super::{email::Email, nickname::Nickname, phone::PhoneNumber};
 use crate::error::Rule;
 
 /// Fewest characters (NIST SP 800-63B, 5.1.1.2).
@@ -80,23 +80,31 @@ impl Password {
     ///
     /// # Errors
     ///
-    /// The rule that a password doesn't contain the account's own address or nickname.
+    /// The rule that a password doesn't contain the account's own address, nickname or phone number,
+    /// however the number is written.
     pub fn check_owner(
         &self,
         email: Option<&Email>,
         nickname: Option<&Nickname>,
+        phone_number: Option<&PhoneNumber>,
     ) -> Result<(), Rule> {
         let password = self.0.expose_secret().to_lowercase();
         let own_address = email.map(Email::normalized);
         let own_name = nickname.map(|nickname| nickname.as_str().to_lowercase());
-        if [own_address, own_name]
-            .iter()
-            .flatten()
-            .any(|own| password.contains(own))
+        let own_number = phone_number.map(PhoneNumber::national_digits);
+        let unspaced: String = password
+            .chars()
+            .filter(|c| !"+-./() ".contains(*c))
+            .collect();
+        if own_number.is_some_and(|own| unspaced.contains(&own))
+            || [own_address, own_name]
+                .iter()
+                .flatten()
+                .any(|own| password.contains(own))
         {
             return Err(Rule::new(
                 "password_contains_identifier",
-                "must not contain the account's e-mail address or nickname",
+                "must not contain the account's e-mail address, phone number or nickname",
             ));
         }
         Ok(())
@@ -220,14 +228,18 @@ mod tests {
     fn the_own_name_is_no_password() {
         let email = Email::parse("john@example.com").unwrap();
         let nickname = Nickname::parse("clever_panda_417").unwrap();
+        let number = PhoneNumber::from_database("+14155552671".to_owned());
         let check = |typed: &str| {
             parse(typed)
                 .unwrap()
-                .check_owner(Some(&email), Some(&nickname))
+                .check_owner(Some(&email), Some(&nickname), Some(&number))
         };
         assert!(check("xJOHN@example.com1").is_err());
         assert!(check("Clever_Panda_417").is_err());
         assert!(check("john loves example.com").is_ok());
+        assert!(check("call +1 (415) 555-2671").is_err());
+        assert!(check("x4155552671").is_err());
+        assert!(check("415 and 5552671").is_ok());
     }
 
     #[test]

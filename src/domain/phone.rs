@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use phonenumber::{Mode, country};
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::error::Rule;
 
@@ -39,13 +40,17 @@ impl PhoneNumber {
     /// The rule that `text` breaks.
     pub fn parse(text: &str, region: Region) -> Result<Self, Rule> {
         const INVALID: Rule = Rule::new("invalid_phone_number", "must be a valid phone number");
-        let text = text.trim();
-        // The library would read letters as the digits of their keys, and extensions.
-        let is_plain = |c: char| c.is_ascii_digit() || "+-./() ".contains(c);
-        if text.len() > MAX_LENGTH || !text.chars().all(is_plain) {
+        if text.len() > MAX_LENGTH {
             return Err(INVALID);
         }
-        let number = phonenumber::parse(Some(region.0), text).map_err(|_| INVALID)?;
+        // Numbers are copied with spaces that don't break.
+        let text: String = text.trim().nfkc().collect();
+        // The library would read letters as the digits of their keys, and extensions.
+        let is_plain = |c: char| c.is_ascii_digit() || "+-./() ".contains(c);
+        if !text.chars().all(is_plain) {
+            return Err(INVALID);
+        }
+        let number = phonenumber::parse(Some(region.0), &text).map_err(|_| INVALID)?;
         let kept = number.format().mode(Mode::E164).to_string();
         let digits = kept.strip_prefix('+').ok_or(INVALID)?;
         // E.164 has 15 digits at most; no country has numbers of less than 7 with its code.
@@ -66,6 +71,16 @@ impl PhoneNumber {
     #[must_use]
     pub fn from_database(number: String) -> Self {
         Self(number)
+    }
+
+    /// Its digits within its country, without the country's code.
+    #[must_use]
+    pub fn national_digits(&self) -> String {
+        match phonenumber::parse(None, &self.0) {
+            Ok(number) => number.national().to_string(),
+            // Digits of an older client, of no country.
+            Err(_) => self.0.trim_start_matches('+').to_owned(),
+        }
     }
 
     /// The number, to store or show it.
@@ -96,6 +111,8 @@ mod tests {
             ("+44 20 7946 0958", us, "+442079460958"),
             ("030 901820", german, "+4930901820"),
             ("0049 30 901820", german, "+4930901820"),
+            ("415\u{a0}555\u{a0}2671", us, "+14155552671"),
+            ("\u{ff0b}\u{ff11}4155552671", us, "+14155552671"),
             ("555 123 4567", us, "+15551234567"),
             ("+1 555 123 4567", german, "+15551234567"),
         ] {
@@ -126,6 +143,19 @@ mod tests {
         }
         assert!("XX".parse::<Region>().is_err());
         assert!("USA".parse::<Region>().is_err());
+    }
+
+    #[test]
+    fn the_digits_within_the_country_are_without_its_code() {
+        for (kept, digits) in [
+            ("+14155552671", "4155552671"),
+            ("+4930901820", "30901820"),
+            ("+390236618300", "0236618300"),
+            ("1234567890", "1234567890"),
+        ] {
+            let number = PhoneNumber::from_database(kept.to_owned());
+            assert_eq!(number.national_digits(), digits);
+        }
     }
 
     #[test]

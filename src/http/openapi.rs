@@ -29,7 +29,7 @@ use crate::{
     info(
         title = "User Management",
         description = "Everything that an application needs around its users.\n\n\
-            Log in with **Authorize** (username is the e-mail address), then try the endpoints out. \
+            Log in with **Authorize** (username is the e-mail address or phone number), then try the endpoints out. \
             Errors are `application/problem+json` (RFC 9457); programs branch on `code`. \
             Every path works with and without its trailing slash.",
         license(name = "MIT", identifier = "MIT"),
@@ -230,11 +230,17 @@ problems! {
     Stale = PRECONDITION_FAILED [Error::Stale];
     /// There is no such user
     UserNotFound = NOT_FOUND [Error::NotFound(ErrorCode::UserNotFound)];
+    /// Somebody else has this phone number or nickname
+    NumberOrNicknameTaken = CONFLICT [
+        Error::Conflict(ErrorCode::PhoneNumberAlreadyExists),
+        Error::Conflict(ErrorCode::NicknameAlreadyExists)
+    ];
     /// Somebody else has this nickname
     NicknameTaken = CONFLICT [Error::Conflict(ErrorCode::NicknameAlreadyExists)];
-    /// Somebody else has this address or nickname
+    /// Somebody else has this address, phone number or nickname
     Taken = CONFLICT [
         Error::Conflict(ErrorCode::EmailTaken),
+        Error::Conflict(ErrorCode::PhoneNumberAlreadyExists),
         Error::Conflict(ErrorCode::NicknameAlreadyExists)
     ];
     /// The body is larger than 64 KiB

@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::{
     config::{Origin, ServiceCredential},
+    domain::phone::Region,
     infra::{clock::Clock, email::DirectoryMailer, random::Random},
     services::Services,
 };
@@ -36,6 +37,8 @@ pub struct Shared {
     pub trusted_proxies: Vec<IpNet>,
     /// Services that may ask about tokens.
     pub service_credentials: Vec<ServiceCredential>,
+    /// The country of phone numbers that stand without a country's code.
+    pub phone_default_region: Region,
     /// Origins whose pages may call the API.
     pub cors_allowed_origins: Vec<Origin>,
     /// How long the cookie of a session is kept.

@@ -5,7 +5,10 @@ use sqlx::{FromRow, PgConnection, postgres::types::PgInterval};
 
 use super::users::{Credentials, OptionalCredentials, credentials_columns};
 use crate::{
-    domain::lockout::{Charge, DECAY, FIRST_WAIT, LONGEST_WAIT, LockoutPolicy},
+    domain::{
+        lockout::{Charge, DECAY, FIRST_WAIT, LONGEST_WAIT, LockoutPolicy},
+        login_name::LoginName,
+    },
     error::Result,
 };
 
@@ -26,6 +29,34 @@ fn interval(delta: TimeDelta) -> PgInterval {
     }
 }
 
+/// Charges an attempt and reads the account's credentials. Each kind of name has a text of its own: each
+/// finds the account by one index.
+///
+/// Eight doublings lead beyond the longest wait; more charges would only take longer to decay.
+macro_rules! charge_and_find {
+    ($by:literal) => {
+        concat!(
+            "with clock as ( \
+               select coalesce($4, clock_timestamp()) as now, set_config('synchronous_commit', 'off', true) \
+             ), charge as ( \
+               insert into login_throttle as t (key, bucket, charged, blocked_until, updated_at) \
+               select $1, $2, 1, case when $3 <= 1 then now + $5 else '-infinity' end, now from clock \
+               on conflict on constraint login_throttle_pkey do update set \
+                 charged = least(login_charges_left(t.charged, t.updated_at, excluded.updated_at, $7) + 1, $3 + 8), \
+                 blocked_until = case \
+                   when login_charges_left(t.charged, t.updated_at, excluded.updated_at, $7) + 1 >= $3 then excluded.updated_at \
+                     + least($6, $5 * power(2, least(login_charges_left(t.charged, t.updated_at, excluded.updated_at, $7) + 1 - $3, 8))) \
+                   else '-infinity' end, \
+                 updated_at = excluded.updated_at \
+               where t.blocked_until <= excluded.updated_at \
+               returning charged \
+             ) \
+             select charged, ", credentials_columns!(), " from (select (select charged from charge) as charged) attempt \
+             left join users on ", $by,
+        )
+    };
+}
+
 /// Charges an attempt or refuses it, and reads what its password is to be compared with.
 ///
 /// The statement doesn't wait for the disk. A crash of the database may forget charges of its last
@@ -41,7 +72,7 @@ fn interval(delta: TimeDelta) -> PgInterval {
 pub async fn charge(
     connection: &mut PgConnection,
     bucket: Bucket<'_>,
-    identifier: &str,
+    name: &LoginName,
     policy: LockoutPolicy,
     now_override: Option<DateTime<Utc>>,
 ) -> Result<(Charge, Option<Credentials>)> {
@@ -52,36 +83,21 @@ pub async fn charge(
         credentials: OptionalCredentials,
     }
     let most = i32::from(policy.max_attempts);
-    // Eight doublings lead beyond the longest wait; more charges would only take longer to decay.
-    let row: Row = sqlx::query_as(concat!(
-        "with clock as ( \
-           select coalesce($4, clock_timestamp()) as now, set_config('synchronous_commit', 'off', true) \
-         ), charge as ( \
-           insert into login_throttle as t (key, bucket, charged, blocked_until, updated_at) \
-           select $1, $2, 1, case when $3 <= 1 then now + $5 else '-infinity' end, now from clock \
-           on conflict on constraint login_throttle_pkey do update set \
-             charged = least(login_charges_left(t.charged, t.updated_at, excluded.updated_at, $7) + 1, $3 + 8), \
-             blocked_until = case \
-               when login_charges_left(t.charged, t.updated_at, excluded.updated_at, $7) + 1 >= $3 then excluded.updated_at \
-                 + least($6, $5 * power(2, least(login_charges_left(t.charged, t.updated_at, excluded.updated_at, $7) + 1 - $3, 8))) \
-               else '-infinity' end, \
-             updated_at = excluded.updated_at \
-           where t.blocked_until <= excluded.updated_at \
-           returning charged \
-         ) \
-         select charged, ", credentials_columns!(), " from (select (select charged from charge) as charged) attempt \
-         left join users on lower(email) = $8",
-    ))
-    .bind(bucket.key.as_slice())
-    .bind(bucket.device)
-    .bind(most)
-    .bind(now_override)
-    .bind(interval(FIRST_WAIT))
-    .bind(interval(LONGEST_WAIT))
-    .bind(interval(DECAY))
-    .bind(identifier)
-    .fetch_one(&mut *connection)
-    .await?;
+    let query = match name {
+        LoginName::Email(_) => charge_and_find!("lower(email) = $8"),
+        LoginName::PhoneNumber(_) => charge_and_find!("phone_number = $8"),
+    };
+    let row: Row = sqlx::query_as(query)
+        .bind(bucket.key.as_slice())
+        .bind(bucket.device)
+        .bind(most)
+        .bind(now_override)
+        .bind(interval(FIRST_WAIT))
+        .bind(interval(LONGEST_WAIT))
+        .bind(interval(DECAY))
+        .bind(name.as_str())
+        .fetch_one(&mut *connection)
+        .await?;
     let charge = match row.charged {
         Some(charged) => Charge::Admitted {
             reached_limit: charged >= most,

@@ -234,6 +234,26 @@ pub async fn find_by_email(
     row.map(User::try_from).transpose()
 }
 
+/// The user of this phone number.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn find_by_phone_number(
+    connection: &mut PgConnection,
+    phone_number: &str,
+) -> Result<Option<User>> {
+    let row: Option<UserRow> = sqlx::query_as(concat!(
+        "select ",
+        columns!(),
+        " from users where phone_number = $1"
+    ))
+    .bind(phone_number)
+    .fetch_optional(connection)
+    .await?;
+    row.map(User::try_from).transpose()
+}
+
 /// The role that a user has now; kept from changing until the transaction ends.
 ///
 /// # Errors

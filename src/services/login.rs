@@ -27,10 +27,11 @@ use super::{
 };
 use crate::{
     domain::{
-        email::normalize_identifier,
         id::{SessionId, UserId},
         lockout::{Charge, LockoutPolicy},
+        login_name::LoginName,
         password::TypedPassword,
+        phone::Region,
     },
     error::{Error, ErrorCode, Result},
     infra::{
@@ -80,6 +81,8 @@ pub struct Options {
     pub device_key: PurposeKey,
     /// Whether nobody may learn who has an account, not even by registering first.
     pub hide_account_existence: bool,
+    /// The country of phone numbers that stand without a country's code.
+    pub phone_default_region: Region,
 }
 
 /// Logs users in.
@@ -97,7 +100,7 @@ pub struct Login {
 /// An attempt, and where it is counted.
 struct Attempt {
     typed: TypedPassword,
-    identifier: String,
+    name: LoginName,
     /// Of the account of this name, if there is one.
     user_id: Option<UserId>,
     key: [u8; 32],
@@ -137,7 +140,7 @@ impl Login {
         }
     }
 
-    /// Logs in by address and password, and makes a session.
+    /// Logs in by address or phone number and password, and makes a session.
     ///
     /// # Errors
     ///
@@ -158,9 +161,9 @@ impl Login {
         opening: Opening,
     ) -> Result<LoggedIn> {
         self.limits.check(ctx, Limited::Login)?;
-        let identifier = normalize_identifier(username);
+        let name = LoginName::read(username, self.options.phone_default_region);
         let (login, ctx) = (Arc::clone(self), ctx.clone());
-        let attempt = async move { login.try_password(&ctx, identifier, typed, opening).await };
+        let attempt = async move { login.try_password(&ctx, name, typed, opening).await };
         self.platform
             .detached
             .spawn(attempt.in_current_span())
@@ -171,7 +174,7 @@ impl Login {
     async fn try_password(
         &self,
         ctx: &Ctx,
-        identifier: String,
+        name: LoginName,
         typed: TypedPassword,
         opening: Opening,
     ) -> Result<LoggedIn> {
@@ -179,16 +182,16 @@ impl Login {
             let mut connection = self.platform.pool.acquire().await?;
             let mut attempt = Attempt {
                 user_id: None,
-                key: self.key(&identifier),
-                device: self.find_device(&mut connection, ctx, &identifier).await?,
-                identifier,
+                key: self.key(name.as_str()),
+                device: self.find_device(&mut connection, ctx, &name).await?,
+                name,
                 typed,
                 opening,
             };
             let charge = login_throttle::charge(
                 &mut connection,
                 attempt.bucket(),
-                &attempt.identifier,
+                &attempt.name,
                 self.options.lockout,
                 self.platform.clock.database_override(),
             );
@@ -240,7 +243,7 @@ impl Login {
         }
         // Two logins at once may both renew an outdated hash: the second looks again.
         let mut connection = self.platform.pool.acquire().await?;
-        let credentials = users::find_credentials(&mut connection, &attempt.identifier).await?;
+        let credentials = users::find_credentials(&mut connection, &attempt.name).await?;
         drop(connection);
         self.check_once(ctx, attempt, credentials)
             .await?
@@ -286,8 +289,8 @@ impl Login {
             .await
     }
 
-    fn key(&self, identifier: &str) -> [u8; 32] {
-        self.options.throttle_key.tag(&[identifier.as_bytes()])
+    fn key(&self, name: &str) -> [u8; 32] {
+        self.options.throttle_key.tag(&[name.as_bytes()])
     }
 }
 

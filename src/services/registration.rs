@@ -1,7 +1,9 @@
 //! Making accounts: by registration, by a manager, at start and at the command line.
-//! `account_exists.rs` beside has what happens where the address has an account already.
+//! `new_account.rs` beside has what an account needs to be made, `account_exists.rs` what happens where
+//! there is one already and nobody may learn it.
 
 mod account_exists;
+mod new_account;
 
 use std::sync::{
     Arc,
@@ -21,39 +23,20 @@ use super::{
 };
 use crate::{
     domain::{
-        actor::Actor,
-        email::Email,
-        id::UserId,
-        nickname::Nickname,
-        password::{Password, PasswordHash},
-        permission::Permission,
-        profile::Profile,
-        role::Role,
-        token::OneTimeToken,
-        user::User,
+        actor::Actor, id::UserId, password::PasswordHash, permission::Permission, role::Role,
+        token::OneTimeToken, user::User,
     },
-    error::{Error, ErrorCode, FieldError, Result},
+    error::{Error, ErrorCode, Result},
     infra::password_hasher::PasswordHasher,
     repository::{jobs::NewJob, users},
 };
 
 pub use account_exists::NOTIFY_ACCOUNT_EXISTS;
+use new_account::also_taken;
+pub use new_account::{NAMELESS, NewAccount};
 
 /// How many generated nicknames are tried before something must be wrong.
 const NICKNAME_TRIES: usize = 20;
-
-/// An account to be made.
-#[derive(Debug, Clone)]
-pub struct NewAccount {
-    /// Its address.
-    pub email: Email,
-    /// Its password.
-    pub password: Password,
-    /// The nickname that was chosen, if one was.
-    pub nickname: Option<Nickname>,
-    /// What the user says of himself.
-    pub profile: Profile,
-}
 
 /// The answer to a registration.
 #[derive(Debug)]
@@ -116,12 +99,12 @@ impl Registration {
         }
     }
 
-    /// Anybody makes an account for himself; a mail asks him to verify the address.
+    /// Anybody makes an account for himself; a mail asks him to verify the address, if he gave one.
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::EmailAlreadyExists`], [`ErrorCode::NicknameAlreadyExists`], neither of them where
-    /// the existence of accounts is hidden; [`Error::Invalid`], [`Error::RateLimited`],
+    /// [`ErrorCode::EmailAlreadyExists`], [`ErrorCode::PhoneNumberAlreadyExists`],
+    /// [`ErrorCode::NicknameAlreadyExists`], the first of them that applies, and none where the existence of accounts is hidden; [`Error::Invalid`], [`Error::RateLimited`],
     /// [`Error::Unavailable`].
     ///
     /// # Concurrency
@@ -131,25 +114,29 @@ impl Registration {
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn register(&self, ctx: &Ctx, account: NewAccount) -> Result<Registered> {
         self.limits.check(ctx, Limited::Register)?;
-        check_password(&account)?;
+        account.check()?;
         let hash = self.hasher.hash(&account.password).await?;
-        let email = account.email.normalized();
+        let name = account.login_name()?;
         let mut account = account;
         if self.policy.hide_account_existence {
             // Whether a chosen nickname was taken would tell whether an earlier registration, which
             // chose it too, made an account.
             account.nickname = None;
+            // The same is true of a number beside an address.
+            if account.email.is_some() {
+                account.phone_number = None;
+            }
         }
         let mut connection = self.platform.pool.acquire().await?;
         let made = self
             .insert_registered(&mut connection, ctx, account, &hash)
             .await;
         let user = match made {
-            Err(Error::Conflict(ErrorCode::EmailAlreadyExists))
-                if self.policy.hide_account_existence =>
-            {
+            Err(Error::Conflict(
+                ErrorCode::EmailAlreadyExists | ErrorCode::PhoneNumberAlreadyExists,
+            )) if self.policy.hide_account_existence => {
                 // On the same connection: to wait for another one would tell.
-                self.tell_owner(&mut connection, email).await?;
+                self.tell_owner(&mut connection, name).await?;
                 return Ok(Registered::Undisclosed);
             }
             made => made?,
@@ -162,18 +149,20 @@ impl Registration {
         }
     }
 
-    /// A manager or an administrator makes an account for somebody; a mail asks him to verify the address.
+    /// A manager or an administrator makes an account for somebody; a mail asks him to verify the
+    /// address, if there is one.
     ///
     /// # Errors
     ///
     /// [`Error::Forbidden`] when `role` is beyond the actor's rights;
-    /// [`ErrorCode::EmailAlreadyExists`], [`ErrorCode::NicknameAlreadyExists`].
+    /// [`ErrorCode::EmailAlreadyExists`], [`ErrorCode::PhoneNumberAlreadyExists`],
+    /// [`ErrorCode::NicknameAlreadyExists`], the first of them that applies.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn add(&self, ctx: &Ctx, account: NewAccount, role: Option<Role>) -> Result<User> {
         ctx.require(Permission::AddUser)?;
         let role = role.unwrap_or(Role::Anonymous);
         check_grant(ctx.actor, role)?;
-        check_password(&account)?;
+        account.check()?;
         let hash = self.hasher.hash(&account.password).await?;
         let mut transaction = self.platform.pool.begin().await?;
         if let Actor::User { id, .. } = ctx.actor {
@@ -195,14 +184,16 @@ impl Registration {
     ///
     /// # Errors
     ///
-    /// [`Error::Forbidden`] for anybody else; [`ErrorCode::EmailAlreadyExists`],
+    /// [`Error::Forbidden`] for anybody else; [`Error::Invalid`] without an address;
+    /// [`ErrorCode::EmailAlreadyExists`], [`ErrorCode::PhoneNumberAlreadyExists`],
     /// [`ErrorCode::NicknameAlreadyExists`].
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn create_admin(&self, ctx: &Ctx, account: NewAccount) -> Result<User> {
         if !matches!(ctx.actor, Actor::System | Actor::Operator) {
             return Err(Error::Forbidden(ErrorCode::OperationNotPermitted));
         }
-        check_password(&account)?;
+        account.address()?;
+        account.check()?;
         let hash = self.hasher.hash(&account.password).await?;
         let mut transaction = self.platform.pool.begin().await?;
         self.claim_first(&mut transaction, ctx).await?;
@@ -218,26 +209,27 @@ impl Registration {
     ///
     /// # Errors
     ///
-    /// If the database fails.
+    /// [`Error::Invalid`] without an address; if the database fails.
     ///
     /// # Concurrency
     ///
     /// Of several instances that start at once one makes the account.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn ensure_admin(&self, ctx: &Ctx, account: NewAccount) -> Result<EnsuredAdmin> {
+        let email = account.address()?.clone();
         let mut connection = self.platform.pool.acquire().await?;
-        let is_known = users::is_configured_admin(&mut connection, &account.email).await?;
+        let is_known = users::is_configured_admin(&mut connection, &email).await?;
         drop(connection);
         if is_known {
             return Ok(EnsuredAdmin::MadeBefore);
         }
         let hash = self.hasher.hash(&account.password).await?;
         let mut transaction = self.platform.pool.begin().await?;
-        if !users::claim_configured_admin(&mut transaction, &account.email, ctx.now).await? {
+        if !users::claim_configured_admin(&mut transaction, &email, ctx.now).await? {
             return Ok(EnsuredAdmin::MadeBefore);
         }
-        let email = account.email.normalized();
-        if let Some(user) = users::find_by_email(&mut transaction, &email).await? {
+        let known = users::find_by_email(&mut transaction, &email.normalized()).await?;
+        if let Some(user) = known {
             if user.role != Role::Admin {
                 // Nothing is noted: when that account is gone, the administrator is made.
                 return Ok(EnsuredAdmin::AddressTaken(user.id));
@@ -286,6 +278,10 @@ impl Registration {
         hash: &PasswordHash,
     ) -> Result<User> {
         let user = self.user(ctx, account, role);
+        if user.0.email.is_none() {
+            // There is nothing to verify.
+            return self.insert(connection, user, hash, None).await;
+        }
         let token = OneTimeToken::new(self.platform.random.bytes());
         let mail = UserMail::EmailVerification(&token);
         let mail = self.mails.job(user.0.id, mail, ctx.now)?;
@@ -301,9 +297,9 @@ impl Registration {
             nickname: account
                 .nickname
                 .unwrap_or_else(|| self.nicknames.generate()),
-            email: Some(account.email),
+            email: account.email,
             email_verified_at: None,
-            phone_number: None,
+            phone_number: account.phone_number,
             profile: account.profile,
             role,
             is_professional: false,
@@ -338,16 +334,7 @@ impl Registration {
                 return Ok(user);
             }
             if chosen {
-                // Who registers twice is to hear of his address.
-                let known = match &user.email {
-                    Some(email) => users::find_by_email(connection, &email.normalized()).await?,
-                    None => None,
-                };
-                return Err(Error::Conflict(if known.is_some() {
-                    ErrorCode::EmailAlreadyExists
-                } else {
-                    ErrorCode::NicknameAlreadyExists
-                }));
+                return Err(Error::Conflict(also_taken(connection, &user).await?));
             }
             user.nickname = self.nicknames.generate();
         }
@@ -380,11 +367,4 @@ fn check_grant(actor: Actor, role: Role) -> Result<()> {
             Err(Error::Forbidden(ErrorCode::OperationNotPermitted))
         }
     }
-}
-
-fn check_password(account: &NewAccount) -> Result<()> {
-    account
-        .password
-        .check_owner(Some(&account.email), account.nickname.as_ref())
-        .map_err(|rule| Error::invalid(FieldError::body("password", rule)))
 }

@@ -20,13 +20,15 @@ use crate::{
         id::UserId,
         nickname::Nickname,
         page::{Listed, Page},
+        patch::Patch,
         permission::Permission,
+        phone::PhoneNumber,
         profile::ProfilePatch,
         role::Role,
         token::{OneTimeToken, Purpose},
         user::User,
     },
-    error::{Error, ErrorCode, Result},
+    error::{Error, ErrorCode, FieldError, Result, Rule},
     repository::{one_time_tokens, sessions, users},
 };
 
@@ -37,6 +39,8 @@ pub struct UserPatch {
     pub nickname: Option<Nickname>,
     /// The new address, to be verified.
     pub email: Option<Email>,
+    /// The new phone number; it can be taken away from an account with an address only.
+    pub phone_number: Patch<PhoneNumber>,
     /// The new role.
     pub role: Option<Role>,
     /// Changes of the profile.
@@ -99,7 +103,8 @@ impl Users {
     /// # Errors
     ///
     /// [`Error::Forbidden`] by the rules of rank, or [`ErrorCode::LastAdministrator`];
-    /// [`ErrorCode::UserNotFound`]; [`ErrorCode::EmailTaken`], [`ErrorCode::NicknameAlreadyExists`].
+    /// [`ErrorCode::UserNotFound`]; [`ErrorCode::EmailTaken`], [`ErrorCode::PhoneNumberAlreadyExists`],
+    /// [`ErrorCode::NicknameAlreadyExists`]; [`Error::Invalid`] where he would lose his only name.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn edit(&self, ctx: &Ctx, id: UserId, patch: UserPatch) -> Result<User> {
         ctx.require(Permission::EditUser)?;
@@ -127,9 +132,22 @@ impl Users {
         if patch.email.is_some() {
             user.email = patch.email;
         }
-        // The last administrator must still be able to log in, should the address be mistyped.
-        if new_address && !is_last_admin(&mut transaction, &before).await? {
-            user.email_verified_at = None;
+        patch.phone_number.apply(&mut user.phone_number);
+        if user.email.is_none() && user.phone_number.is_none() {
+            let rule = Rule::new(
+                "required",
+                "can't be taken away from an account without an e-mail address",
+            );
+            return Err(Error::invalid(FieldError::body("phone_number", rule)));
+        }
+        if new_address {
+            // The last administrator must still be able to log in, should the address be mistyped, or
+            // be his first.
+            let is_first = before.email.is_none().then_some(ctx.now);
+            user.email_verified_at = match is_last_admin(&mut transaction, &before).await? {
+                true => before.email_verified_at.or(is_first),
+                false => None,
+            };
         }
         if user == before {
             return Ok(user);
@@ -211,14 +229,12 @@ impl Users {
         user.updated_at = ctx.now;
         users::update(&mut transaction, &mut user).await?;
         sessions::end_all(&mut transaction, id).await?;
-        self.mails
-            .enqueue(
-                &mut transaction,
-                id,
-                UserMail::LockedByAdministrator,
-                ctx.now,
-            )
-            .await?;
+        if user.email.is_some() {
+            let mail = UserMail::LockedByAdministrator;
+            self.mails
+                .enqueue(&mut transaction, id, mail, ctx.now)
+                .await?;
+        }
         transaction.commit().await?;
         self.cache.forget(id);
         self.platform.queue.wake();
@@ -243,7 +259,7 @@ impl Users {
             user.updated_at = ctx.now;
             users::update(&mut transaction, &mut user).await?;
         }
-        if was_locked || was_locked_out {
+        if user.email.is_some() && (was_locked || was_locked_out) {
             self.mails
                 .enqueue(&mut transaction, id, UserMail::Unlocked, ctx.now)
                 .await?;

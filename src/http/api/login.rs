@@ -39,7 +39,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = LoginForm, example = json!({"username": "ada@example.com", "password": "Secure*1234", "grant_type": "password"}))]
 struct LoginForm {
-    /// The e-mail address; required with a password.
+    /// The e-mail address or the phone number, however written; required with a password.
     #[schema(nullable = false)]
     username: Option<String>,
     /// The password; required but with a refresh token.

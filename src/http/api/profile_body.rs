@@ -32,7 +32,8 @@ pub(super) fn required<T>(
     }
 }
 
-fn change<T>(
+/// Reads the change of a value that can be taken away.
+pub(super) fn change<T>(
     errors: &mut FieldErrors,
     field: &'static str,
     patch: Patch<String>,

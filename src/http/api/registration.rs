@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{RefOr, Schema},
@@ -16,7 +17,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     profile_body::{ProfileTexts, optional},
-    text_schemas::{BioText, LocationText, PersonNameText, WebUrlText},
+    text_schemas::{BioText, LocationText, PersonNameText, PhoneNumberText, WebUrlText},
     user_body::{RoleName, UserBody},
 };
 use crate::{
@@ -24,6 +25,7 @@ use crate::{
         email::Email,
         nickname::Nickname,
         password::{Password, TypedPassword},
+        phone::{PhoneNumber, Region},
         role::Role,
     },
     error::{FieldErrors, Result, Rule},
@@ -32,30 +34,35 @@ use crate::{
         extract::{Anyone, Json},
         mount,
         openapi::{
-            Internal, Invalid, MalformedOrEmailExists, NicknameTaken, TooLarge, TooManyRequests,
-            Unavailable, UnsupportedMediaType,
+            Internal, Invalid, MalformedOrEmailExists, NumberOrNicknameTaken, TooLarge,
+            TooManyRequests, Unavailable, UnsupportedMediaType,
         },
         state::AppState,
     },
-    services::registration::{NewAccount, Registered},
+    services::registration::{NAMELESS, NewAccount, Registered},
 };
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     mount(OpenApiRouter::new(), routes!(register))
 }
 
-/// A new account.
+/// A new account: with an address, a phone number or both.
 #[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = NewUser, example = json!({
-    "email": "ada@example.com", "password": "Secure*1234", "nickname": "countess_ada",
-    "first_name": "Ada", "last_name": "Lovelace", "bio": "Writes programs.",
+#[schema(example = json!({
+    "email": "ada@example.com", "phone_number": "+442079460958", "password": "Secure*1234",
+    "nickname": "countess_ada", "first_name": "Ada", "last_name": "Lovelace", "bio": "Writes programs.",
     "github_profile_url": "https://github.com/ada",
 }))]
 pub struct NewUserBody {
-    /// The address, to which a mail goes that verifies it.
-    #[schema(value_type = String, format = Email, required, max_length = 254)]
+    /// The address, to which a mail goes that verifies it; required where there is no phone number.
+    #[schema(format = Email, max_length = 254)]
     email: Option<String>,
-    /// The password: 8 to 128 characters, none of the commonest, not the own address or nickname.
+    /// The phone number, however written; without a country's code it is of the country of
+    /// PHONE_DEFAULT_REGION.
+    #[schema(value_type = Option<PhoneNumberText>)]
+    phone_number: Option<String>,
+    /// The password: 8 to 128 characters, none of the commonest, not the own address, phone number
+    /// or nickname.
     #[serde(default, deserialize_with = "typed_password")]
     #[schema(value_type = String, format = Password, required, min_length = 8, max_length = 128)]
     password: Option<TypedPassword>,
@@ -91,13 +98,39 @@ pub struct NewUserBody {
     role: Option<serde_json::Value>,
 }
 
-/// [`NewUserBody`] at registration: a role is accepted and ignored there, whatever it is, so the document
+/// [`NewUserBody`] in the document, which says that it has one of two members.
+pub(super) struct AddedUserBody;
+
+impl PartialSchema for AddedUserBody {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = NewUserBody::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            let with = |member: &str| json!({"required": [member], "properties": {member: {"type": "string"}}});
+            let either = json!([with("email"), with("phone_number")]);
+            // An object of the library has no field for it, but keeps what it doesn't know.
+            object.extensions = Some([("anyOf", either)].into_iter().collect());
+        }
+        schema
+    }
+}
+
+impl ToSchema for AddedUserBody {
+    fn name() -> Cow<'static, str> {
+        "NewUser".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        NewUserBody::schemas(schemas);
+    }
+}
+
+/// The same at registration: a role is accepted and ignored there, whatever it is, so the document
 /// doesn't offer it.
 struct RegistrationBody;
 
 impl PartialSchema for RegistrationBody {
     fn schema() -> RefOr<Schema> {
-        let mut schema = NewUserBody::schema();
+        let mut schema = AddedUserBody::schema();
         if let RefOr::T(Schema::Object(object)) = &mut schema {
             object.properties.remove("role");
         }
@@ -121,14 +154,14 @@ fn typed_password<'de, D: Deserializer<'de>>(
 pub(super) const MISSING: Rule = Rule::new("missing", "is required");
 
 impl NewUserBody {
-    /// The account that it asks for.
+    /// The account that it asks for; a phone number without a country's code is of `region`.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`](crate::error::Error::Invalid) with every invalid field.
-    pub(super) fn parse(self) -> Result<NewAccount> {
+    pub(super) fn parse(self, region: Region) -> Result<NewAccount> {
         let mut errors = FieldErrors::default();
-        let account = self.read(&mut errors);
+        let account = self.read(region, &mut errors);
         errors.finish(account)
     }
 
@@ -137,21 +170,25 @@ impl NewUserBody {
     /// # Errors
     ///
     /// [`Error::Invalid`](crate::error::Error::Invalid) with every invalid field.
-    pub(super) fn parse_with_role(self) -> Result<(NewAccount, Option<Role>)> {
+    pub(super) fn parse_with_role(self, region: Region) -> Result<(NewAccount, Option<Role>)> {
         let mut errors = FieldErrors::default();
         let role = self.role.as_ref();
         let role = role.map(|name| parse_role(name.as_str().unwrap_or_default()));
         let role = role.transpose();
-        let account = self.read(&mut errors);
+        let account = self.read(region, &mut errors);
         let role = errors.take("role", role);
         errors.finish(account.zip(role))
     }
 
-    fn read(self, errors: &mut FieldErrors) -> Option<NewAccount> {
-        let email = errors.take(
-            "email",
-            self.email.as_deref().ok_or(MISSING).and_then(Email::parse),
-        );
+    fn read(self, region: Region, errors: &mut FieldErrors) -> Option<NewAccount> {
+        if self.email.is_none() && self.phone_number.is_none() {
+            errors.add("email", NAMELESS);
+        }
+        let email = optional(errors, "email", self.email.as_deref(), Email::parse);
+        let phone_number = self.phone_number.as_deref();
+        let phone_number = optional(errors, "phone_number", phone_number, |text| {
+            PhoneNumber::parse(text, region)
+        });
         let password = self
             .password
             .as_ref()
@@ -176,7 +213,8 @@ impl NewUserBody {
         }
         .parse(errors);
         Some(NewAccount {
-            email: email?,
+            email,
+            phone_number,
             password: password?,
             nickname,
             profile,
@@ -205,16 +243,17 @@ pub struct MessageBody {
 
 /// Register
 ///
-/// Makes an account of role ANONYMOUS and mails a link that verifies the address. The first account
-/// of all becomes ADMIN. `role` is ignored.
+/// Makes an account of role ANONYMOUS and mails a link that verifies the address; one without an
+/// address logs in by its phone number at once. The first account of all becomes ADMIN. `role` is
+/// ignored.
 #[utoipa::path(
     post, path = "/register/", operation_id = "register", tag = "accounts",
     request_body = RegistrationBody,
     responses(
         (status = 200, description = "The new user", body = UserBody),
-        (status = 202, description = "With HIDE_ACCOUNT_EXISTENCE: the same for each address", body = MessageBody,
+        (status = 202, description = "With HIDE_ACCOUNT_EXISTENCE: the same for each address and each phone number", body = MessageBody,
          example = json!({"message": "Check your mail"})),
-        MalformedOrEmailExists, NicknameTaken, TooLarge, UnsupportedMediaType, Invalid, TooManyRequests, Internal, Unavailable
+        MalformedOrEmailExists, NumberOrNicknameTaken, TooLarge, UnsupportedMediaType, Invalid, TooManyRequests, Internal, Unavailable
     ),
 )]
 async fn register(
@@ -222,11 +261,8 @@ async fn register(
     Anyone(ctx): Anyone,
     Json(body): Json<NewUserBody>,
 ) -> Answer<Response> {
-    let registered = state
-        .services
-        .registration
-        .register(&ctx, body.parse()?)
-        .await?;
+    let account = body.parse(state.phone_default_region)?;
+    let registered = state.services.registration.register(&ctx, account).await?;
     Ok(match registered {
         Registered::User(user) => axum::Json(UserBody::new(&state, *user)).into_response(),
         Registered::Undisclosed => {

@@ -1,5 +1,5 @@
-//! What the document says of texts that people write: the rules of [`crate::domain::profile`] as JSON
-//! Schema, whose patterns are those of ECMA-262.
+//! What the document says of texts that people write: the rules of [`crate::domain::profile`]
+//! and [`crate::domain::phone`] as JSON Schema, whose patterns are those of ECMA-262.
 
 use utoipa::ToSchema;
 
@@ -32,6 +32,15 @@ pub struct LocationText(String);
 )]
 #[expect(dead_code, reason = "only documents the text")]
 pub struct BioText(String);
+
+/// A phone number as people write it: digits, blanks, `+`, `-`, `.`, `/` and brackets.
+#[derive(ToSchema)]
+#[schema(
+    as = PhoneNumber, format = "phone-number", max_length = 64, example = "+1 415 555 2671",
+    pattern = r"^[0-9+\-./() ]+$",
+)]
+#[expect(dead_code, reason = "only documents the text")]
+pub struct PhoneNumberText(String);
 
 /// The address of a web page, by http or https and without credentials.
 #[derive(ToSchema)]

@@ -10,21 +10,26 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     links::{self, Link},
-    profile_body::{ProfileChange, required},
-    registration::{NewUserBody, parse_role},
-    text_schemas::{BioText, LocationText, PersonNameText, WebUrlText},
+    profile_body::{ProfileChange, change, required},
+    registration::{AddedUserBody, NewUserBody, parse_role},
+    text_schemas::{BioText, LocationText, PersonNameText, PhoneNumberText, WebUrlText},
     user_body::{RoleName, UserBody, UserIdParam},
 };
 use crate::{
-    domain::{email::Email, nickname::Nickname, patch::Patch},
+    domain::{
+        email::Email,
+        nickname::Nickname,
+        patch::Patch,
+        phone::{PhoneNumber, Region},
+    },
     error::{Error, FieldError, FieldErrors, Result},
     http::{
         error::Answer,
         extract::{Authenticated, Id, Json, Paged},
         mount,
         openapi::{
-            Forbidden, Internal, Invalid, Malformed, MalformedOrEmailExists, NicknameTaken, Taken,
-            TooLarge, Unauthenticated, Unavailable, UnsupportedMediaType, UserNotFound,
+            Forbidden, Internal, Invalid, Malformed, MalformedOrEmailExists, NumberOrNicknameTaken,
+            Taken, TooLarge, Unauthenticated, Unavailable, UnsupportedMediaType, UserNotFound,
         },
         state::AppState,
     },
@@ -111,13 +116,13 @@ async fn browse(
 /// Add a user
 ///
 /// A manager gives roles below his own, an administrator any. The new user gets a mail that
-/// verifies his address.
+/// verifies his address, if he has one.
 #[utoipa::path(
     post, path = "/users/", operation_id = "add_user", tag = "users", security(("password" = [])),
-    request_body = NewUserBody,
+    request_body = AddedUserBody,
     responses(
         (status = 201, description = "The new user", body = UserBody, headers(("location" = String, description = "The user's URL"))),
-        MalformedOrEmailExists, Unauthenticated, Forbidden, NicknameTaken, TooLarge, UnsupportedMediaType, Invalid, Internal, Unavailable
+        MalformedOrEmailExists, Unauthenticated, Forbidden, NumberOrNicknameTaken, TooLarge, UnsupportedMediaType, Invalid, Internal, Unavailable
     ),
 )]
 async fn add(
@@ -125,7 +130,7 @@ async fn add(
     Authenticated(ctx): Authenticated,
     Json(body): Json<NewUserBody>,
 ) -> Answer<(StatusCode, [(HeaderName, String); 1], axum::Json<UserBody>)> {
-    let (account, role) = body.parse_with_role()?;
+    let (account, role) = body.parse_with_role(state.phone_default_region)?;
     let user = state.services.registration.add(&ctx, account, role).await?;
     let location = state.url(&format!("users/{}", user.id));
     Ok((
@@ -165,6 +170,10 @@ struct UserPatchBody {
     #[serde(default)]
     #[schema(value_type = String, required = false, format = Email, max_length = 254)]
     email: Patch<String>,
+    /// The new phone number; `null` takes it away from a user with an address.
+    #[serde(default)]
+    #[schema(value_type = Option<PhoneNumberText>)]
+    phone_number: Patch<String>,
     /// The new role; it ends the user's sessions.
     #[serde(default)]
     #[schema(value_type = RoleName, required = false)]
@@ -204,11 +213,14 @@ struct UserPatchBody {
 }
 
 impl UserPatchBody {
-    fn parse(self) -> Result<UserPatch> {
+    fn parse(self, region: Region) -> Result<UserPatch> {
         let mut errors = FieldErrors::default();
         let patch = UserPatch {
             nickname: required(&mut errors, "nickname", self.nickname, Nickname::parse),
             email: required(&mut errors, "email", self.email, Email::parse),
+            phone_number: change(&mut errors, "phone_number", self.phone_number, |text| {
+                PhoneNumber::parse(text, region)
+            }),
             role: required(&mut errors, "role", self.role, parse_role),
             profile: ProfileChange {
                 first_name: self.first_name,
@@ -250,7 +262,8 @@ async fn edit(
     Id(id): Id,
     Json(body): Json<UserPatchBody>,
 ) -> Answer<axum::Json<UserBody>> {
-    let user = state.services.users.edit(&ctx, id, body.parse()?).await?;
+    let patch = body.parse(state.phone_default_region)?;
+    let user = state.services.users.edit(&ctx, id, patch).await?;
     Ok(axum::Json(UserBody::new(&state, user)))
 }
 

@@ -3,7 +3,7 @@
 use sqlx::{FromRow, PgConnection};
 
 use crate::{
-    domain::{id::UserId, password::PasswordHash},
+    domain::{id::UserId, login_name::LoginName, password::PasswordHash},
     error::Result,
 };
 
@@ -69,22 +69,30 @@ pub async fn find_password_hash(
     Ok(hash.map(PasswordHash::new))
 }
 
-/// What a login by this address in lower case is compared with.
+/// What a login by this name is compared with.
 ///
 /// # Errors
 ///
 /// If the database fails.
 pub async fn find_credentials(
     connection: &mut PgConnection,
-    normalized: &str,
+    name: &LoginName,
 ) -> Result<Option<Credentials>> {
-    let row: Option<OptionalCredentials> = sqlx::query_as(concat!(
-        "select ",
-        credentials_columns!(),
-        " from users where lower(email) = $1"
-    ))
-    .bind(normalized)
-    .fetch_optional(connection)
-    .await?;
+    let query = match name {
+        LoginName::Email(_) => concat!(
+            "select ",
+            credentials_columns!(),
+            " from users where lower(email) = $1"
+        ),
+        LoginName::PhoneNumber(_) => concat!(
+            "select ",
+            credentials_columns!(),
+            " from users where phone_number = $1"
+        ),
+    };
+    let row: Option<OptionalCredentials> = sqlx::query_as(query)
+        .bind(name.as_str())
+        .fetch_optional(connection)
+        .await?;
     Ok(row.and_then(OptionalCredentials::into))
 }

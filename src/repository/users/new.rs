@@ -126,11 +126,13 @@ fn bind_new<'a>(
 ///
 /// # Errors
 ///
-/// [`ErrorCode::EmailAlreadyExists`](crate::error::ErrorCode::EmailAlreadyExists).
+/// [`ErrorCode::EmailAlreadyExists`](crate::error::ErrorCode::EmailAlreadyExists),
+/// [`ErrorCode::PhoneNumberAlreadyExists`](crate::error::ErrorCode::PhoneNumberAlreadyExists). Where both
+/// are taken it is the address: PostgreSQL looks at indexes in the order of their making.
 ///
 /// # Concurrency
 ///
-/// Held by `users_email_key` and `users_nickname_key`. A taken nickname leaves the transaction
+/// Held by `users_email_key`, `users_phone_number_key` and `users_nickname_key`. A taken nickname leaves the transaction
 /// usable, so that another one can be tried.
 pub async fn insert(
     connection: &mut PgConnection,

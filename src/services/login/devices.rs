@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 
 use super::Login;
 use crate::{
-    domain::{id::UserId, password::PasswordHash},
+    domain::{id::UserId, login_name::LoginName, password::PasswordHash},
     error::Result,
     repository::users,
     services::Ctx,
@@ -35,7 +35,7 @@ impl Login {
         &self,
         connection: &mut PgConnection,
         ctx: &Ctx,
-        identifier: &str,
+        name: &LoginName,
     ) -> Result<Option<[u8; DEVICE_ID]>> {
         let presented = ctx.client.device_tokens.iter();
         let presented: Vec<_> = presented
@@ -44,7 +44,7 @@ impl Login {
         if presented.is_empty() {
             return Ok(None);
         }
-        let owner = users::find_credentials(connection, identifier)
+        let owner = users::find_credentials(connection, name)
             .await?
             .map(|found| Owner::of(found.user_id, &found.password_hash));
         // As much work where there is no account, so that the time doesn't tell.

@@ -1,14 +1,15 @@
-//! Where nobody may learn who has an account: a registration with an address that has one is answered
-//! like any other, and a mail tells the owner.
+//! Where nobody may learn who has an account: a registration with an address or a phone number that has
+//! one is answered like any other, and a mail tells the owner.
 
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize as _;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
 
 use super::Registration;
 use crate::{
+    domain::{email::Email, login_name::LoginName},
     error::Result,
     repository::{
         jobs::{JobKind, NewJob},
@@ -18,30 +19,26 @@ use crate::{
     services::{mail::UserMail, verification},
 };
 
-/// The job that tells the owner of an account that somebody tried to register with his address.
+/// The job that tells the owner of an account that somebody tried to register with his address or
+/// his phone number.
 pub const NOTIFY_ACCOUNT_EXISTS: JobKind = JobKind {
     name: "notify_account_exists",
     max_attempts: 10,
 };
 
-/// How often an owner is told at most that somebody tried to register with his address.
+/// How often an owner is told at most.
 const NOTICE_WAIT: TimeDelta = TimeDelta::hours(1);
-
-#[derive(Debug, Serialize, Deserialize)]
-struct KnownAddress {
-    email: String,
-}
 
 impl Registration {
     /// About as little work as an account that is made: the time that an answer takes must not tell.
     pub(super) async fn tell_owner(
         &self,
         connection: &mut PgConnection,
-        email: String,
+        name: LoginName,
     ) -> Result<()> {
-        let digest = Sha256::digest(email.as_bytes());
+        let digest = Sha256::digest(name.as_str().as_bytes());
         let key = u128::from_be_bytes(*digest.first_chunk().context("a digest has 32 bytes")?);
-        let payload = serde_json::to_value(KnownAddress { email }).context("can't write a job")?;
+        let payload = serde_json::to_value(name).context("can't write a job")?;
         let job = NewJob {
             dedupe_key: Some(format!("{}:{key:032x}", NOTIFY_ACCOUNT_EXISTS.name)),
             ..NewJob::new(NOTIFY_ACCOUNT_EXISTS, payload)
@@ -51,8 +48,8 @@ impl Registration {
         Ok(())
     }
 
-    /// Does the job [`NOTIFY_ACCOUNT_EXISTS`]: mails the account's owner, once an hour at most. Whose
-    /// address isn't verified yet needs another link: he can't log in.
+    /// Does the job [`NOTIFY_ACCOUNT_EXISTS`]: mails the account's owner, if the account has an address,
+    /// once an hour at most. Whose address isn't verified yet needs another link: he can't log in.
     ///
     /// # Errors
     ///
@@ -62,14 +59,22 @@ impl Registration {
         payload: &serde_json::Value,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        let KnownAddress { email } =
-            Deserialize::deserialize(payload).context("can't read a job")?;
+        let name = LoginName::deserialize(payload).context("can't read a job")?;
         let mut transaction = self.platform.pool.begin().await?;
-        let Some(user) = users::find_by_email(&mut transaction, &email).await? else {
+        let found = match &name {
+            LoginName::Email(email) => users::find_by_email(&mut transaction, email).await?,
+            LoginName::PhoneNumber(number) => {
+                users::find_by_phone_number(&mut transaction, number).await?
+            }
+        };
+        let Some(user) = found else {
             return Ok(());
         };
         // He must not be deleted meanwhile.
         let Some(user) = users::find_for_update(&mut transaction, user.id).await? else {
+            return Ok(());
+        };
+        let Some(email) = user.email.as_ref().map(Email::normalized) else {
             return Ok(());
         };
         let notice = Notice::AccountExists;

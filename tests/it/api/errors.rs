@@ -15,9 +15,13 @@ use crate::support::{
 async fn refusals(app: &TestApp) -> Vec<TestResponse> {
     let admin = app.admin().await;
     let user = app.user(Role::Authenticated, "ada@example.com").await;
-    app.change(&admin, admin.id, &json!({"nickname": "the_boss"}))
-        .await
-        .expect(200);
+    app.change(
+        &admin,
+        admin.id,
+        &json!({"nickname": "the_boss", "phone_number": "+14155552671"}),
+    )
+    .await
+    .expect(200);
     app.register("unverified@example.com").await.expect(200);
     app.deliver_mail().await;
     app.lock_out("nobody@example.com").await;
@@ -30,6 +34,8 @@ async fn refusals(app: &TestApp) -> Vec<TestResponse> {
         app.change(&admin, admin.id, &json!({"email": "ada@example.com"}))
             .await,
         app.change(&admin, user.id, &json!({"nickname": "The_Boss"}))
+            .await,
+        app.change(&admin, user.id, &json!({"phone_number": "+14155552671"}))
             .await,
         app.read(&admin, id).await,
         app.get("/nothing").send().await,

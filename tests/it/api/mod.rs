@@ -11,6 +11,7 @@ mod keys;
 mod lockout;
 mod login;
 mod me;
+mod phone_accounts;
 mod rate_limits;
 mod refresh;
 mod registration;

@@ -1,4 +1,4 @@
-//! One address, one account; one nickname, one account.
+//! One address, one account; one phone number, one account; one nickname, one account.
 
 use std::sync::{
     Arc, Mutex,
@@ -46,6 +46,42 @@ async fn an_address_in_any_spelling_gets_one_account() {
         );
         assert_eq!(app.count("one_time_tokens").await, 1);
         assert_eq!(app.deliver_mail().await.len(), 1);
+        assert_no_deadlocks(&instances).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_in_any_spelling_gets_one_account() {
+    const NUMBERS: [&str; 4] = [
+        "+14155552671",
+        "(415) 555-2671",
+        "1 415 555 2671",
+        "+1-415-555-2671",
+    ];
+    for _ in 0..3 {
+        let instances = two_instances(&[]).await;
+        let answers = together(&instances, 100, async |app: Arc<TestApp>, number| {
+            let mut body = json!({
+                "phone_number": NUMBERS[number % NUMBERS.len()], "password": PASSWORD,
+            });
+            // Some have addresses of their own beside it.
+            if number % 3 == 0 {
+                body["email"] = json!(format!("user{number}@example.com"));
+            }
+            insist(|| app.post("/register/").json(&body).send()).await
+        })
+        .await;
+        let expected = counts([("200", 1), ("409 phone_number_already_exists", 99)]);
+        assert_eq!(tally(&answers), expected);
+        let app = &instances[0];
+        for table in ["users", "first_user"] {
+            assert_eq!(app.count(table).await, 1, "{table}");
+        }
+        let made = answers.iter().find(|answer| answer.status == 200).unwrap();
+        let mails = i64::from(made.json()["email"].is_string());
+        assert_eq!(app.count("one_time_tokens").await, mails);
+        assert_eq!(app.jobs_of("send_mail").await, mails);
+        discard_mail(app).await;
         assert_no_deadlocks(&instances).await;
     }
 }

@@ -103,7 +103,8 @@ async fn an_administrator_made_by_the_service_and_one_by_being_first_are_at_most
             if number < 2 {
                 let ctx = Ctx::system(RequestId(Uuid::nil()), app.clock.now());
                 let account = NewAccount {
-                    email: Email::parse("chief@example.com").unwrap(),
+                    email: Some(Email::parse("chief@example.com").unwrap()),
+                    phone_number: None,
                     password: Password::parse(&TypedPassword::new(PASSWORD.to_owned())).unwrap(),
                     nickname: None,
                     profile: Profile::default(),

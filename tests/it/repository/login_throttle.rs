@@ -7,7 +7,7 @@ use user_management::{
     repository::login_throttle::{self, Bucket, charge, clear, clear_all, refund, sweep},
 };
 
-use super::{after, noon};
+use super::{after, named, noon};
 use crate::support::database::TestDatabase;
 
 const POLICY: LockoutPolicy = LockoutPolicy { max_attempts: 5 };
@@ -27,7 +27,7 @@ async fn charge_by(
     policy: LockoutPolicy,
     now: Option<DateTime<Utc>>,
 ) -> Charge {
-    let charged = charge(conn, bucket, "nobody@example.com", policy, now).await;
+    let charged = charge(conn, bucket, &named("nobody@example.com"), policy, now).await;
     let (charge, credentials) = charged.unwrap();
     assert!(credentials.is_none());
     charge

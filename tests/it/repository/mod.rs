@@ -3,6 +3,7 @@
 mod coverage;
 mod errors;
 mod jobs;
+mod login_names;
 mod login_throttle;
 mod notices;
 mod one_time_tokens;
@@ -18,6 +19,7 @@ use user_management::{
     domain::{
         email::Email,
         id::{SessionId, UserId},
+        login_name::LoginName,
         nickname::Nickname,
         password::PasswordHash,
         phone::PhoneNumber,
@@ -39,6 +41,11 @@ fn noon() -> DateTime<Utc> {
 
 fn after(delta: TimeDelta) -> DateTime<Utc> {
     noon() + delta
+}
+
+/// What somebody types at a login.
+fn named(typed: &str) -> LoginName {
+    LoginName::read(typed, "US".parse().unwrap())
 }
 
 /// An attempt to log in from a device that nobody knows.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 mod refresh;
 mod upkeep;
 
-use super::{EVERYBODY, after, hash, log_in, noon, put, user};
+use super::{EVERYBODY, after, hash, log_in, named, noon, put, user};
 use crate::support::database::TestDatabase;
 
 fn id(number: u128) -> SessionId {
@@ -166,7 +166,7 @@ async fn a_login_counts_only_for_the_account_as_it_was_read() {
     let db = TestDatabase::create().await;
     let mut conn = db.pool.acquire().await.unwrap();
     let stored = put(&mut conn, 1).await;
-    let found = users::find_credentials(&mut conn, "user1@example.com")
+    let found = users::find_credentials(&mut conn, &named("user1@example.com"))
         .await
         .unwrap();
     let found = found.unwrap();
@@ -178,7 +178,7 @@ async fn a_login_counts_only_for_the_account_as_it_was_read() {
         .unwrap();
     assert_eq!(stored_hash.unwrap().expose(), "$hash$1");
     assert!(
-        users::find_credentials(&mut conn, "nobody@example.com")
+        users::find_credentials(&mut conn, &named("nobody@example.com"))
             .await
             .unwrap()
             .is_none()
@@ -198,8 +198,8 @@ async fn a_login_counts_only_for_the_account_as_it_was_read() {
         .unwrap()
     };
     let policy = LockoutPolicy { max_attempts: 5 };
-    let address = "user1@example.com";
-    let charged = login_throttle::charge(&mut conn, EVERYBODY, address, policy, Some(at));
+    let address = named("user1@example.com");
+    let charged = login_throttle::charge(&mut conn, EVERYBODY, &address, policy, Some(at));
     let (_, credentials) = charged.await.unwrap();
     let credentials = credentials.unwrap();
     assert_eq!(credentials.user_id, stored.id);
@@ -238,7 +238,7 @@ async fn a_login_counts_only_for_the_account_as_it_was_read() {
         None,
         "another address meanwhile"
     );
-    let found = users::find_credentials(&mut conn, "user1@example.com")
+    let found = users::find_credentials(&mut conn, &named("user1@example.com"))
         .await
         .unwrap()
         .unwrap();

@@ -230,7 +230,8 @@ impl TestApp {
     pub async fn user(&self, role: Role, email: &str) -> TestUser {
         let ctx = Ctx::system(RequestId(Uuid::nil()), self.clock.now());
         let account = NewAccount {
-            email: Email::parse(email).unwrap(),
+            email: Some(Email::parse(email).unwrap()),
+            phone_number: None,
             password: Password::parse(&TypedPassword::new(PASSWORD.to_owned())).unwrap(),
             nickname: None,
             profile: Profile::default(),

@@ -95,7 +95,12 @@ async fn a_user_keeps_his_fifty_newest_sessions() {
     for number in 1..=53 {
         open(&mut conn, number, 1).await;
     }
+    // All are of one time, so that the highest numbers count as the newest; but the new one stays,
+    // as one must whose instance has a clock that is behind.
     let kept: Vec<u128> = (4..=53).collect();
+    assert_eq!(numbers(&mut conn, 1).await, kept);
+    open(&mut conn, 1, 1).await;
+    let kept: Vec<u128> = [1].into_iter().chain(5..=53).collect();
     assert_eq!(numbers(&mut conn, 1).await, kept);
     assert_eq!(numbers(&mut conn, 2).await, [1000]);
 }
