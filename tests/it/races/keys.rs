@@ -88,8 +88,9 @@ async fn no_valid_token_is_refused_while_keys_are_rotated() {
                 return kids;
             }
             let other = &both[(client + 1) % 2];
+            let email = email_of(client);
             while !done.load(Ordering::SeqCst) {
-                let fresh = insist(|| app.log_in(&email_of(client))).await.expect(200);
+                let fresh = insist(|| app.log_in(&email)).await.expect(200);
                 let fresh = fresh.text("access_token");
                 // At once where it wasn't issued.
                 use_token(other, &fresh, "a fresh token").await;
