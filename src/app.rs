@@ -1,6 +1,8 @@
 //! The composition root: connects to what there is, and builds every service once.
 
-use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+mod mail_route;
+
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -9,15 +11,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    config::{self, Config, Environment},
+    config::{Config, Environment},
     domain::{id::RequestId, lockout::LockoutPolicy, message::Mailbox, profile::Profile},
     http::state::{AppState, Shared},
     infra::{
         clock::Clock,
-        email::{
-            Catalog, CatalogOptions, DirectoryMailer, Mailer, SiteUrl, SmtpMailer, SmtpOptions,
-            SmtpSecurity,
-        },
+        email::{Catalog, CatalogOptions, Mailer, SiteUrl},
         keys::PurposeKey,
         password_hasher::{HashCost, PasswordHasher},
         random::Random,
@@ -28,9 +27,13 @@ use crate::{
     services::{
         Ctx, Services,
         access_tokens::{self, AccessTokens},
+        deletion::Deletion,
+        email_change::EmailChanges,
         login::{self, Login},
         mail::Mails,
         maintenance::{self, Maintenance},
+        password_reset::PasswordReset,
+        passwords::Passwords,
         platform::Platform,
         queue::Queue,
         rate_limits::{self, RateLimits},
@@ -41,13 +44,16 @@ use crate::{
     },
     worker::{
         self, Worker, WorkerSettings,
-        handlers::{NotifyAccountExists, NotifyLockout, ResendVerification, SendMail, Sweep},
+        handlers::{
+            MailPasswordReset, NotifyAccountExists, NotifyLockout, OfferEmailChange,
+            ResendVerification, SendMail, Sweep,
+        },
         jobs_upkeep::{self, JobsUpkeep},
     },
 };
 
-/// How long one mail may take at the SMTP server.
-const SMTP_TIME: Duration = Duration::from_secs(30);
+pub use mail_route::MailRoute;
+
 /// How often expired rows are cleared away.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// How often the queue tidies itself.
@@ -73,47 +79,6 @@ pub struct Parts {
     pub hash_threads: Option<NonZeroUsize>,
     /// How mail goes out.
     pub mail_route: MailRoute,
-}
-
-/// How mail goes out.
-pub enum MailRoute {
-    /// To the SMTP server.
-    Send(Arc<dyn Mailer>),
-    /// Into a directory; in development it is shown at `/dev/mail`.
-    Keep(DirectoryMailer),
-}
-
-impl MailRoute {
-    /// The route of the settings; mail that isn't sent is kept in `directory`.
-    ///
-    /// # Errors
-    ///
-    /// If the settings can't be used.
-    pub fn of(config: &Config, directory: PathBuf, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
-        let Some(smtp) = config.mail.smtp.clone() else {
-            return Ok(Self::Keep(DirectoryMailer::new(
-                directory,
-                Arc::clone(clock),
-            )));
-        };
-        let options = SmtpOptions {
-            host: smtp.server,
-            port: smtp.port,
-            security: match smtp.security {
-                config::SmtpSecurity::StartTls => SmtpSecurity::StartTls,
-                config::SmtpSecurity::Tls => SmtpSecurity::Tls,
-                config::SmtpSecurity::None => SmtpSecurity::None,
-            },
-            credentials: smtp.credentials,
-            hello_name: None,
-            timeout: SMTP_TIME,
-            extra_roots: None,
-        };
-        Ok(Self::Send(Arc::new(SmtpMailer::new(
-            options,
-            Arc::clone(clock),
-        )?)))
-    }
 }
 
 /// The whole service but its sockets.
@@ -220,6 +185,25 @@ impl App {
                 hide_account_existence: config.accounts.hide_account_existence,
             },
         ));
+        let password_reset = Arc::new(PasswordReset::new(
+            platform.clone(),
+            Arc::clone(&hasher),
+            Arc::clone(&cache),
+            Arc::clone(&login),
+            Arc::clone(&mails),
+            Arc::clone(&limits),
+            PurposeKey::derive(&secret_key, "password reset"),
+        ));
+        let passwords = Arc::new(Passwords::new(
+            platform.clone(),
+            Arc::clone(&hasher),
+            Arc::clone(&cache),
+            Arc::clone(&mails),
+            LockoutPolicy {
+                max_attempts: config.login.max_attempts,
+            },
+            PurposeKey::derive(&secret_key, "own password"),
+        ));
         let services = Services {
             registration: Arc::new(Registration::new(
                 platform.clone(),
@@ -243,6 +227,21 @@ impl App {
                 Arc::clone(&login),
                 Arc::clone(&mails),
             )),
+            email_changes: Arc::new(EmailChanges::new(
+                platform.clone(),
+                Arc::clone(&cache),
+                Arc::clone(&mails),
+                Arc::clone(&password_reset),
+            )),
+            deletion: Arc::new(Deletion::new(
+                platform.clone(),
+                Arc::clone(&passwords),
+                Arc::clone(&cache),
+                Arc::clone(&mails),
+                config.accounts.deletion_grace,
+            )),
+            password_reset,
+            passwords,
             maintenance: Arc::new(Maintenance::new(platform)),
             login,
             access_tokens,
@@ -333,6 +332,14 @@ impl App {
         .handle(SendMail::new(Arc::clone(&services.mails), clock()))
         .handle(ResendVerification::new(
             Arc::clone(&services.verification),
+            clock(),
+        ))
+        .handle(MailPasswordReset::new(
+            Arc::clone(&services.password_reset),
+            clock(),
+        ))
+        .handle(OfferEmailChange::new(
+            Arc::clone(&services.email_changes),
             clock(),
         ))
         .handle(NotifyAccountExists::new(

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use chrono::TimeDelta;
+
 use super::Reader;
 use crate::domain::{
     email::Email,
@@ -18,6 +20,8 @@ pub struct AccountsConfig {
     /// Whether a registration answers alike for addresses that have an account and those that
     /// don't.
     pub hide_account_existence: bool,
+    /// How long an account that its owner has deleted can be restored before it is erased.
+    pub deletion_grace: TimeDelta,
 }
 
 /// An administrator to make at start.
@@ -58,6 +62,14 @@ impl AccountsConfig {
                 "Answer each registration with the same 202, and tell the owner of an address by mail that he has an account. A chosen nickname is passed over then: whether it was taken would tell.",
             )
             .unwrap_or(false);
+        let grace_days: u16 = reader.with_default(
+            "ACCOUNT_DELETION_GRACE_DAYS",
+            "14",
+            "How long an account that its owner has deleted can be restored before it is erased, in days: 0 to 365. 0 erases at once.",
+        );
+        if grace_days > 365 {
+            reader.problem("ACCOUNT_DELETION_GRACE_DAYS", "must be from 0 to 365");
+        }
         let first_admin = match (email, password) {
             (Some(email), Some(password)) => first_admin(reader, &email, password),
             (None, None) => None,
@@ -74,6 +86,7 @@ impl AccountsConfig {
             first_user_is_admin,
             first_admin,
             hide_account_existence,
+            deletion_grace: TimeDelta::days(grace_days.into()),
         }
     }
 }

@@ -17,17 +17,20 @@ pub enum Permission {
     DeleteUser,
     /// Lock and unlock a user of lower rank.
     LockUser,
+    /// Take back that a user of lower rank has deleted his account.
+    RestoreUser,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::BrowseUsers,
         Self::ReadUser,
         Self::EditUser,
         Self::AddUser,
         Self::DeleteUser,
         Self::LockUser,
+        Self::RestoreUser,
     ];
 }
 
@@ -45,6 +48,10 @@ impl Role {
             | Permission::LockUser => match self {
                 Self::Anonymous | Self::Authenticated => false,
                 Self::Manager | Self::Admin => true,
+            },
+            Permission::RestoreUser => match self {
+                Self::Anonymous | Self::Authenticated | Self::Manager => false,
+                Self::Admin => true,
             },
         }
     }
@@ -94,6 +101,7 @@ mod tests {
         AddUser: MANAGER ADMIN
         DeleteUser: MANAGER ADMIN
         LockUser: MANAGER ADMIN
+        RestoreUser: ADMIN
         ANONYMOUS outranks: 
         AUTHENTICATED outranks: ANONYMOUS
         MANAGER outranks: ANONYMOUS AUTHENTICATED

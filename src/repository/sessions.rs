@@ -137,12 +137,37 @@ pub async fn end_all(connection: &mut PgConnection, user_id: UserId) -> Result<u
         .bind(user_id)
         .execute(&mut *connection)
         .await?;
+    tell(connection, user_id).await?;
+    Ok(ended.rows_affected())
+}
+
+/// Ends all sessions of a user but one, and tells every instance when the transaction commits.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn end_others(
+    connection: &mut PgConnection,
+    user_id: UserId,
+    keep: SessionId,
+) -> Result<u64> {
+    let ended = sqlx::query("delete from sessions where user_id = $1 and id <> $2")
+        .bind(user_id)
+        .bind(keep)
+        .execute(&mut *connection)
+        .await?;
+    tell(connection, user_id).await?;
+    Ok(ended.rows_affected())
+}
+
+/// Tells every instance that sessions of a user have changed, when the transaction commits.
+async fn tell(connection: &mut PgConnection, user_id: UserId) -> Result<()> {
     sqlx::query("select pg_notify($1, $2)")
         .bind(CHANNEL)
         .bind(user_id.to_string())
         .execute(connection)
         .await?;
-    Ok(ended.rows_affected())
+    Ok(())
 }
 
 /// Deletes sessions that have expired, at most `limit`: answers how many.

@@ -7,11 +7,16 @@
 //! commits it visibly; what has an effect outside the database is a job in that transaction.
 
 pub mod access_tokens;
+mod address_job;
 pub mod context;
+pub mod deletion;
+pub mod email_change;
 pub mod login;
 pub mod mail;
 pub mod maintenance;
 pub mod nicknames;
+pub mod password_reset;
+pub mod passwords;
 pub mod platform;
 pub mod queue;
 pub mod rate_limits;
@@ -23,7 +28,8 @@ pub mod verification;
 use std::sync::Arc;
 
 use self::{
-    access_tokens::AccessTokens, login::Login, mail::Mails, maintenance::Maintenance,
+    access_tokens::AccessTokens, deletion::Deletion, email_change::EmailChanges, login::Login,
+    mail::Mails, maintenance::Maintenance, password_reset::PasswordReset, passwords::Passwords,
     registration::Registration, users::Users, verification::Verification,
 };
 use crate::{error::Error, infra::password_hasher::Busy};
@@ -41,6 +47,14 @@ pub struct Services {
     pub login: Arc<Login>,
     /// Issues access tokens and tells whose they are.
     pub access_tokens: Arc<AccessTokens>,
+    /// Sets passwords of people who have forgotten theirs.
+    pub password_reset: Arc<PasswordReset>,
+    /// Checks and changes passwords of users who are logged in.
+    pub passwords: Arc<Passwords>,
+    /// Changes addresses for their owners.
+    pub email_changes: Arc<EmailChanges>,
+    /// Deletes accounts for their owners, and restores them.
+    pub deletion: Arc<Deletion>,
     /// Manages users.
     pub users: Arc<Users>,
     /// Enqueues and sends mail.

@@ -37,7 +37,7 @@ use crate::{
     repository::{jobs::NewJob, users},
 };
 
-pub use account_exists::NOTIFY_ACCOUNT_EXISTS;
+pub use account_exists::{NOTIFY_ACCOUNT_EXISTS, account_exists_job};
 
 /// How many generated nicknames are tried before something must be wrong.
 const NICKNAME_TRIES: usize = 20;

@@ -45,6 +45,14 @@ const fn managers(operation: &'static str, status: u16) -> Row {
     }
 }
 
+/// An operation for everybody who is logged in.
+const fn users(operation: &'static str, status: u16) -> Row {
+    Row {
+        nobody: 401,
+        ..everybody(operation, status)
+    }
+}
+
 /// Every operation of the document.
 pub const MATRIX: &[Row] = &[
     everybody("welcome", 200),
@@ -55,6 +63,20 @@ pub const MATRIX: &[Row] = &[
     everybody("resend_verification", 202),
     everybody("unlock_account", 400),
     everybody("confirm_unlock", 400),
+    everybody("request_password_reset", 202),
+    everybody("reset_password", 400),
+    everybody("show_password_reset", 200),
+    everybody("submit_password_reset", 400),
+    everybody("confirm_email_change", 400),
+    everybody("submit_email_change", 400),
+    everybody("undo_email_change", 400),
+    everybody("submit_email_undo", 400),
+    everybody("restore_account", 400),
+    everybody("confirm_restoration", 400),
+    // Not by those who don't know the password; the caller lives on.
+    users("delete_me", 422),
+    users("change_my_password", 204),
+    users("change_my_email", 202),
     everybody("live", 200),
     everybody("ready", 200),
     managers("list_users", 200),
@@ -64,6 +86,10 @@ pub const MATRIX: &[Row] = &[
     managers("lock_user", 200),
     managers("unlock_user", 200),
     managers("delete_user", 204),
+    Row {
+        manager: 403,
+        ..managers("restore_user", 200)
+    },
 ];
 
 /// A valid request for an operation, done to `target`.
@@ -78,6 +104,7 @@ fn request<'a>(
     let path = documented
         .path
         .replace("{user_id}", &target.id.to_string())
+        .replace("{change_id}", &target.id.to_string())
         .replace("{token}", "no-token");
     let request = app.request(&documented.method, &path);
     let new_user = json!({
@@ -86,7 +113,16 @@ fn request<'a>(
     });
     match operation {
         "register" | "add_user" => request.json(&new_user),
-        "resend_verification" => request.json(&json!({"email": target.email})),
+        "resend_verification" | "request_password_reset" => {
+            request.json(&json!({"email": target.email}))
+        }
+        "reset_password" => request.json(&json!({"token": "no-token", "new_password": PASSWORD})),
+        "submit_password_reset" => request.form(&[("new_password", PASSWORD)]),
+        "delete_me" => request.json(&json!({"password": "another password"})),
+        "change_my_password" => {
+            request.json(&json!({"current_password": PASSWORD, "new_password": PASSWORD}))
+        }
+        "change_my_email" => request.json(&json!({"email": new_user["email"]})),
         "update_user" => request.json(&json!({"first_name": "Ada"})),
         "login" => request.form(&[("username", &target.email), ("password", PASSWORD)]),
         _ => request,

@@ -112,8 +112,11 @@ fn every_answer_is_described_and_every_refusal_is_a_problem() {
             }
         }
         let is_secured = operation.document["security"] == json!([{"password": []}]);
-        let needs_token = operation.answers.contains_key(&403);
-        if is_secured != needs_token || is_secured && !operation.answers.contains_key(&401) {
+        // A login is answered with another 401.
+        let examples = &operation.document["responses"]["401"]["content"]["application/problem+json"]
+            ["examples"];
+        let needs_token = !examples["not_authenticated"].is_null();
+        if is_secured != needs_token || !is_secured && operation.answers.contains_key(&403) {
             faults.push(format!(
                 "the security is {}",
                 operation.document["security"]
@@ -240,6 +243,12 @@ async fn the_examples_of_requests_are_taken_as_they_are() {
         .send()
         .await
         .expect(200);
+    let address = example_of("request_password_reset");
+    app.post("/password-reset")
+        .json(address)
+        .send()
+        .await
+        .expect(202);
     let resend = example_of("resend_verification");
     app.post("/verify-email/resend")
         .json(resend)

@@ -1,8 +1,14 @@
 //! The native API: one file a noun, each with its handlers, its DTOs and its `router()`.
 
+mod address_body;
+pub mod deletion;
+pub mod email_change;
 pub mod health;
 pub mod links;
 pub mod login;
+mod mailed_link;
+pub mod password_reset;
+pub mod passwords;
 mod profile_body;
 pub mod registration;
 pub mod text_schemas;
@@ -24,6 +30,10 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .merge(verification::router())
         .merge(login::router())
         .merge(unlock::router())
+        .merge(password_reset::router())
+        .merge(passwords::router())
+        .merge(email_change::router())
+        .merge(deletion::router())
         .merge(users::router())
         .merge(health::router())
 }

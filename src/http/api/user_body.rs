@@ -136,7 +136,7 @@ impl UserBody {
 }
 
 /// RFC 3339 in UTC with microseconds: one form for all times, so that texts sort as times do.
-fn time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 

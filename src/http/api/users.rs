@@ -42,7 +42,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 #[expect(dead_code, reason = "only documents the parameter")]
-struct UserIdParam {
+pub(super) struct UserIdParam {
     /// The user's id
     #[param(example = "0199c5a0-6d54-7c1e-8f6a-3b1f2d4e5a6b")]
     user_id: uuid::Uuid,

@@ -10,4 +10,4 @@ mod params;
 
 pub use body::{Form, Json, MAX_BODY};
 pub use context::{Anyone, Authenticated, DEVICE_TOKEN_HEADER, PeerAddress, device_cookie};
-pub use params::{Id, MailLink, Name, Paged};
+pub use params::{Id, MailLink, MailToken, Name, Paged};

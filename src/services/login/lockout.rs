@@ -11,7 +11,7 @@ use super::{Attempt, DeviceToken, Login, Owner};
 use crate::{
     domain::{
         id::UserId,
-        token::{OneTimeToken, Purpose},
+        token::{OneTimeToken, Purpose, UNLOCK_LIFETIME},
         user::User,
     },
     error::{Error, ErrorCode, Result},
@@ -97,6 +97,7 @@ impl Login {
             Purpose::AccountUnlock,
             &token,
             now,
+            now + UNLOCK_LIFETIME,
         )
         .await?;
         let mail = UserMail::LockedAfterFailedLogins(&token);

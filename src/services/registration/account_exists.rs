@@ -3,7 +3,6 @@
 
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
 
@@ -15,7 +14,7 @@ use crate::{
         notices::{self, Notice},
         users,
     },
-    services::{mail::UserMail, verification},
+    services::{address_job, mail::UserMail, verification::RESEND_VERIFICATION},
 };
 
 /// The job that tells the owner of an account that somebody tried to register with his address.
@@ -27,9 +26,18 @@ pub const NOTIFY_ACCOUNT_EXISTS: JobKind = JobKind {
 /// How often an owner is told at most that somebody tried to register with his address.
 const NOTICE_WAIT: TimeDelta = TimeDelta::hours(1);
 
-#[derive(Debug, Serialize, Deserialize)]
-struct KnownAddress {
-    email: String,
+/// The job [`NOTIFY_ACCOUNT_EXISTS`] for this address in lower case.
+///
+/// # Errors
+///
+/// Never by what it is given.
+pub fn account_exists_job(email: String) -> Result<NewJob> {
+    let digest = Sha256::digest(email.as_bytes());
+    let key = u128::from_be_bytes(*digest.first_chunk().context("a digest has 32 bytes")?);
+    Ok(NewJob {
+        dedupe_key: Some(format!("{}:{key:032x}", NOTIFY_ACCOUNT_EXISTS.name)),
+        ..address_job::new(NOTIFY_ACCOUNT_EXISTS, email)?
+    })
 }
 
 impl Registration {
@@ -39,13 +47,7 @@ impl Registration {
         connection: &mut PgConnection,
         email: String,
     ) -> Result<()> {
-        let digest = Sha256::digest(email.as_bytes());
-        let key = u128::from_be_bytes(*digest.first_chunk().context("a digest has 32 bytes")?);
-        let payload = serde_json::to_value(KnownAddress { email }).context("can't write a job")?;
-        let job = NewJob {
-            dedupe_key: Some(format!("{}:{key:032x}", NOTIFY_ACCOUNT_EXISTS.name)),
-            ..NewJob::new(NOTIFY_ACCOUNT_EXISTS, payload)
-        };
+        let job = account_exists_job(email)?;
         self.platform.queue.enqueue(connection, &job).await?;
         self.platform.queue.wake();
         Ok(())
@@ -62,8 +64,7 @@ impl Registration {
         payload: &serde_json::Value,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        let KnownAddress { email } =
-            Deserialize::deserialize(payload).context("can't read a job")?;
+        let email = address_job::read(payload)?;
         let mut transaction = self.platform.pool.begin().await?;
         let Some(user) = users::find_by_email(&mut transaction, &email).await? else {
             return Ok(());
@@ -74,7 +75,7 @@ impl Registration {
         };
         let notice = Notice::AccountExists;
         if user.email_verified_at.is_none() {
-            let job = verification::resend_job(email)?;
+            let job = address_job::new(RESEND_VERIFICATION, email)?;
             self.platform.queue.enqueue(&mut transaction, &job).await?;
         } else if notices::claim(&mut transaction, user.id, notice, now, NOTICE_WAIT).await? {
             self.mails

@@ -275,6 +275,7 @@ async fn the_secret_of_a_link_is_in_no_table_and_is_gone_when_the_mail_is_sent()
         "sessions",
         "login_throttle",
         "notices",
+        "email_changes",
     ] {
         let query = sqlx::AssertSqlSafe(format!(
             "select coalesce(string_agg(t::text, ' '), '') from {table} t"
