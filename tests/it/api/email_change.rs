@@ -39,7 +39,7 @@ async fn the_new_address_confirms_and_the_old_one_is_told() {
     app.log_in("lovelace@example.org").await.expect(200);
     app.log_in("ada@example.com").await.expect(401);
     let mail = app.mail_to("ada@example.com").await;
-    assert!(mail.contains("L…@ example. org"), "{mail}");
+    assert!(mail.contains("L… @ example. org"), "{mail}");
     assert!(
         mail.contains("72 hours") && !mail.contains("ovelace"),
         "{mail}"
