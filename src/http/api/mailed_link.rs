@@ -69,20 +69,17 @@ impl MailedLink {
     ) -> Answer<Response> {
         match visit {
             Visit::Look => Ok(pages::show(StatusCode::OK, &self.ask)),
-            Visit::Client => Ok((act.await?, self.message()).into_response()),
+            Visit::Client => {
+                let message = MessageBody {
+                    message: self.message,
+                };
+                Ok((act.await?, axum::Json(message)).into_response())
+            }
             Visit::Button => match act.await {
                 Ok(parts) => Ok((parts, pages::show(StatusCode::OK, &self.done)).into_response()),
                 Err(error) => refuse(error),
             },
         }
-    }
-
-    /// The message to clients that want no page, when it is done.
-    #[must_use]
-    pub fn message(&self) -> axum::Json<MessageBody> {
-        axum::Json(MessageBody {
-            message: self.message,
-        })
     }
 }
 

@@ -79,6 +79,7 @@ impl Login {
             return Ok(());
         };
         if user.email_verified_at.is_none()
+            || user.deletion_due_at.is_some()
             || !notices::claim(
                 &mut transaction,
                 user.id,

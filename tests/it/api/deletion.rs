@@ -185,6 +185,33 @@ async fn without_a_grace_the_account_is_gone_at_once() {
 }
 
 #[tokio::test]
+async fn an_account_without_an_address_is_restored_by_an_administrator_only() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let user = app.user(Role::Authenticated, "ada@example.com").await;
+    sqlx::query("update users set email = null, phone_number = '+14155552671' where id = $1")
+        .bind(user.id)
+        .execute(&app.database.pool)
+        .await
+        .unwrap();
+    app.close(&user).await.expect(202);
+    assert_eq!(app.deliver_mail().await, []);
+    app.restore(&admin, user.id).await.expect(200);
+    assert_eq!(app.deliver_mail().await, []);
+    assert_eq!(app.count("users").await, 2);
+}
+
+#[tokio::test]
+async fn a_closed_account_is_told_of_no_lockout() {
+    let app = TestApp::start().await;
+    let user = app.user(Role::Authenticated, "ada@example.com").await;
+    closed(&app, &user).await;
+    app.lock_out("ada@example.com").await;
+    assert_eq!(app.jobs_of("notify_lockout").await, 1);
+    assert_eq!(app.deliver_mail().await, []);
+}
+
+#[tokio::test]
 async fn what_was_mailed_before_leads_back_into_no_closed_account() {
     let app = TestApp::start().await;
     let user = app.user(Role::Authenticated, "ada@example.com").await;

@@ -23,6 +23,12 @@ async fn the_new_address_confirms_and_the_old_one_is_told() {
     let user = ada(&app).await;
     let reset = app.reset_link("ada@example.com").await;
     let asked = app.ask_for(&user, "Lovelace@Example.org").await.expect(202);
+    let told = "select count(*) from jobs where jobs::text ilike '%lovelace%'";
+    let told: i64 = sqlx::query_scalar(told)
+        .fetch_one(&app.database.pool)
+        .await
+        .unwrap();
+    assert_eq!(told, 0, "the queue knows no address");
     let mail = app.mail_to("Lovelace@example.org").await;
     assert!(mail.contains("24 hours"), "{mail}");
     assert!(!asked.body.contains("ovelace"));
