@@ -35,6 +35,10 @@ id! {
     SessionId
 }
 id! {
+    /// The id of a change of an address: UUID of version 7.
+    EmailChangeId
+}
+id! {
     /// A request's id: it stands in its log lines, its answer and its errors.
     RequestId
 }

@@ -7,6 +7,7 @@
 //! no clock. Name each constraint in the migration and map it in [`error`]. Each function is run by
 //! a test against PostgreSQL, since queries are checked there and not by the compiler.
 
+pub mod email_changes;
 pub mod error;
 mod ids;
 pub mod jobs;

@@ -22,8 +22,8 @@ use crate::{
     error::Result,
 };
 
-pub use change::{delete, update, verify_email};
-pub use credentials::{Credentials, find_credentials, find_password_hash};
+pub use change::{delete, delete_unproven, erase_due, update, verify_email};
+pub use credentials::{Credentials, find_credentials, find_password_hash, set_password_hash};
 pub(super) use credentials::{OptionalCredentials, credentials_columns};
 pub use new::{
     claim_configured_admin, claim_first, insert, insert_unverified, is_configured_admin,

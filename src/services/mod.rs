@@ -7,12 +7,17 @@
 //! commits it visibly; what has an effect outside the database is a job in that transaction.
 
 pub mod access_tokens;
+mod address_job;
 pub mod context;
+pub mod deletion;
+pub mod email_change;
 pub mod login;
 pub mod mail;
 pub mod maintenance;
 pub mod me;
 pub mod nicknames;
+pub mod password_reset;
+pub mod passwords;
 pub mod platform;
 pub mod profiles;
 pub mod queue;
@@ -27,9 +32,10 @@ pub mod verification;
 use std::sync::Arc;
 
 use self::{
-    login::Login, mail::Mails, maintenance::Maintenance, me::Me, profiles::Profiles,
-    registration::Registration, sessions::Sessions, signing_keys::SigningKeys, users::Users,
-    verification::Verification,
+    deletion::Deletion, email_change::EmailChanges, login::Login, mail::Mails,
+    maintenance::Maintenance, me::Me, password_reset::PasswordReset, passwords::Passwords,
+    profiles::Profiles, registration::Registration, sessions::Sessions, signing_keys::SigningKeys,
+    users::Users, verification::Verification,
 };
 use crate::{error::Error, infra::password_hasher::Busy};
 
@@ -52,6 +58,14 @@ pub struct Services {
     pub me: Arc<Me>,
     /// Public profiles.
     pub profiles: Arc<Profiles>,
+    /// Sets passwords of people who have forgotten theirs.
+    pub password_reset: Arc<PasswordReset>,
+    /// Checks and changes passwords of users who are logged in.
+    pub passwords: Arc<Passwords>,
+    /// Changes addresses for their owners.
+    pub email_changes: Arc<EmailChanges>,
+    /// Deletes accounts for their owners, and restores them.
+    pub deletion: Arc<Deletion>,
     /// Manages users.
     pub users: Arc<Users>,
     /// Enqueues and sends mail.

@@ -31,7 +31,7 @@ use crate::{
     repository::{jobs::NewJob, users},
 };
 
-pub use account_exists::NOTIFY_ACCOUNT_EXISTS;
+pub use account_exists::{NOTIFY_ACCOUNT_EXISTS, account_exists_job};
 use new_account::also_taken;
 pub use new_account::{NAMELESS, NewAccount};
 

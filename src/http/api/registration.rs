@@ -144,7 +144,8 @@ impl ToSchema for RegistrationBody {
     }
 }
 
-fn typed_password<'de, D: Deserializer<'de>>(
+/// A password as it was typed, if there is one.
+pub(super) fn typed_password<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Option<TypedPassword>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.map(TypedPassword::new))

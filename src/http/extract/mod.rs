@@ -12,4 +12,4 @@ mod params;
 pub use body::{Form, Json, JsonOrForm, MAX_BODY};
 pub use context::{Anyone, Authenticated, PeerAddress, SamePage, UserOrService};
 pub use cookies::{DEVICE_TOKEN_HEADER, device_cookie, set_session_cookie};
-pub use params::{Id, MailLink, Name, Nicknamed, Paged, SessionIdInPath};
+pub use params::{Id, MailLink, MailToken, Name, Nicknamed, Paged, SessionIdInPath};

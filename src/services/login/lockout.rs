@@ -11,7 +11,7 @@ use super::{Attempt, DeviceToken, Login, Owner};
 use crate::{
     domain::{
         id::UserId,
-        token::{OneTimeToken, Purpose},
+        token::{OneTimeToken, Purpose, UNLOCK_LIFETIME},
         user::User,
     },
     error::{Error, ErrorCode, Result},
@@ -79,6 +79,7 @@ impl Login {
             return Ok(());
         };
         if user.email_verified_at.is_none()
+            || user.deletion_due_at.is_some()
             || !notices::claim(
                 &mut transaction,
                 user.id,
@@ -97,6 +98,7 @@ impl Login {
             Purpose::AccountUnlock,
             &token,
             now,
+            now + UNLOCK_LIFETIME,
         )
         .await?;
         let mail = UserMail::LockedAfterFailedLogins(&token);

@@ -3,7 +3,9 @@
 mod attacks;
 mod bad_input;
 mod cors;
+mod deletion;
 mod docs;
+mod email_change;
 mod errors;
 mod headers;
 mod health;
@@ -11,6 +13,8 @@ mod keys;
 mod lockout;
 mod login;
 mod me;
+mod password_reset;
+mod passwords;
 mod phone_accounts;
 mod rate_limits;
 mod refresh;

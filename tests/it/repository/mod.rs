@@ -1,6 +1,8 @@
 //! The repository's functions, on PostgreSQL.
 
+mod account_ends;
 mod coverage;
+mod email_changes;
 mod errors;
 mod jobs;
 mod login_names;
