@@ -144,7 +144,7 @@ impl Passwords {
     ///
     /// [`Error::Invalid`] as of [`Self::prove`] when somebody has changed it meanwhile;
     /// [`Error::Unauthenticated`] when the account takes no logins any more.
-    pub(super) async fn still_holds(
+    pub async fn still_holds(
         &self,
         connection: &mut sqlx::PgConnection,
         proven: &Proven,
