@@ -118,10 +118,9 @@ impl Passwords {
         let hash = users::find_password_hash(&mut connection, id).await?;
         let hash = hash.ok_or_else(gone)?;
         drop(connection);
-        let verdict = self.hasher.verify(typed, Some(&hash)).await;
-        let mut connection = self.platform.pool.acquire().await?;
-        match verdict {
+        match self.hasher.verify(typed, Some(&hash)).await {
             Ok(Verdict::Right { .. }) => {
+                let mut connection = self.platform.pool.acquire().await?;
                 login_throttle::clear(&mut connection, bucket).await?;
                 Ok(Proven {
                     user,
@@ -133,6 +132,7 @@ impl Passwords {
             Ok(Verdict::Wrong) => Err(wrong(field)),
             Err(busy) => {
                 // Nobody has looked at the password.
+                let mut connection = self.platform.pool.acquire().await?;
                 login_throttle::refund(&mut connection, bucket).await?;
                 Err(busy.into())
             }
@@ -146,7 +146,7 @@ impl Passwords {
     ///
     /// [`Error::Invalid`] as of [`Self::prove`] when somebody has changed it meanwhile;
     /// [`Error::Unauthenticated`] when the account takes no logins any more.
-    pub(super) async fn still_holds(
+    pub async fn still_holds(
         &self,
         connection: &mut sqlx::PgConnection,
         proven: &Proven,

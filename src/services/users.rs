@@ -159,7 +159,11 @@ impl Users {
         if new_address {
             let token = OneTimeToken::new(self.platform.random.bytes());
             // What went to the old address is void.
-            let void = [Purpose::AccountUnlock, Purpose::PasswordReset];
+            let void = [
+                Purpose::AccountUnlock,
+                Purpose::PasswordReset,
+                Purpose::AccountRestore,
+            ];
             one_time_tokens::discard(&mut transaction, id, &void).await?;
             email_changes::discard_all(&mut transaction, id).await?;
             one_time_tokens::replace(

@@ -202,6 +202,19 @@ async fn an_account_without_an_address_is_restored_by_an_administrator_only() {
 }
 
 #[tokio::test]
+async fn a_link_that_went_to_an_address_which_an_administrator_replaced_restores_nothing() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let user = app.user(Role::Authenticated, "ada@example.com").await;
+    let link = closed(&app, &user).await;
+    app.change(&admin, user.id, &json!({"email": "new@example.com"}))
+        .await
+        .expect(200);
+    app.get(&link).send().await.expect_problem(400, INVALID);
+    app.deliver_mail().await;
+}
+
+#[tokio::test]
 async fn a_closed_account_is_told_of_no_lockout() {
     let app = TestApp::start().await;
     let user = app.user(Role::Authenticated, "ada@example.com").await;
