@@ -35,6 +35,7 @@ use crate::{
         access_tokens::{self, AccessTokens},
         deletion::Deletion,
         email_change::EmailChanges,
+        export::Export,
         login::{self, Login},
         mail::Mails,
         maintenance::Maintenance,
@@ -245,6 +246,7 @@ impl App {
                 Arc::clone(&login),
                 Arc::clone(&mails),
             )),
+            export: Arc::new(Export::new(platform.clone(), Arc::clone(&login))),
             me: Arc::new(Me::new(platform.clone(), Arc::clone(&cache))),
             profiles: Arc::new(Profiles::new(platform.clone())),
             email_changes: Arc::new(EmailChanges::new(

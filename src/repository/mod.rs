@@ -9,6 +9,7 @@
 
 pub mod email_changes;
 pub mod error;
+pub mod export;
 mod ids;
 pub mod jobs;
 pub mod login_throttle;

@@ -11,6 +11,7 @@ mod address_job;
 pub mod context;
 pub mod deletion;
 pub mod email_change;
+pub mod export;
 pub mod login;
 pub mod mail;
 pub mod maintenance;
@@ -32,7 +33,7 @@ pub mod verification;
 use std::sync::Arc;
 
 use self::{
-    deletion::Deletion, email_change::EmailChanges, login::Login, mail::Mails,
+    deletion::Deletion, email_change::EmailChanges, export::Export, login::Login, mail::Mails,
     maintenance::Maintenance, me::Me, password_reset::PasswordReset, passwords::Passwords,
     profiles::Profiles, registration::Registration, sessions::Sessions, signing_keys::SigningKeys,
     users::Users, verification::Verification,
@@ -66,6 +67,8 @@ pub struct Services {
     pub email_changes: Arc<EmailChanges>,
     /// Deletes accounts for their owners, and restores them.
     pub deletion: Arc<Deletion>,
+    /// Tells users what is kept of them.
+    pub export: Arc<Export>,
     /// Manages users.
     pub users: Arc<Users>,
     /// Enqueues and sends mail.

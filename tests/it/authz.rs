@@ -107,6 +107,7 @@ pub const MATRIX: &[Row] = &[
     users("end_other_sessions", 204),
     users("get_me", 200),
     users("update_me", 200),
+    users("export_me", 200),
     everybody("get_profile", 404),
     users("end_current_session", 204),
 ];

@@ -3,6 +3,7 @@
 mod address_body;
 pub mod deletion;
 pub mod email_change;
+pub mod export;
 pub mod health;
 pub mod keys;
 pub mod links;
@@ -39,6 +40,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .merge(sessions::router())
         .merge(unlock::router())
         .merge(me::router())
+        .merge(export::router())
         .merge(profiles::router())
         .merge(keys::router())
         .merge(password_reset::router())

@@ -152,6 +152,12 @@ impl Login {
         Ok(self.device_token(None, &Owner::of(user_id, &hash), ctx.now))
     }
 
+    /// The keys by which the failed logins of a user are counted.
+    pub(in crate::services) fn throttle_keys(&self, user: &User) -> Vec<[u8; 32]> {
+        let names = user.login_names();
+        names.iter().map(|name| self.key(name.as_str())).collect()
+    }
+
     /// Ends the lockout of an account in the caller's transaction; answers whether there was one.
     ///
     /// # Errors

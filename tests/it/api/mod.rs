@@ -7,6 +7,7 @@ mod deletion;
 mod docs;
 mod email_change;
 mod errors;
+mod export;
 mod headers;
 mod health;
 mod keys;

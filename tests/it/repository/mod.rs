@@ -4,6 +4,7 @@ mod account_ends;
 mod coverage;
 mod email_changes;
 mod errors;
+mod export;
 mod jobs;
 mod login_names;
 mod login_throttle;
