@@ -1,6 +1,8 @@
 //! The composition root: connects to what there is, and builds every service once.
 
-use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+mod mail_route;
+
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -9,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    config::{self, Config, Environment, Problems},
+    config::{Config, Environment, Problems},
     domain::{
         id::RequestId, lockout::LockoutPolicy, message::Mailbox, profile::Profile,
         signing_key::Algorithm,
@@ -17,10 +19,7 @@ use crate::{
     http::state::{AppState, Shared},
     infra::{
         clock::Clock,
-        email::{
-            Catalog, CatalogOptions, DirectoryMailer, Mailer, SiteUrl, SmtpMailer, SmtpOptions,
-            SmtpSecurity,
-        },
+        email::{Catalog, CatalogOptions, Mailer, SiteUrl},
         key_pair::KeyPair,
         keys::PurposeKey,
         password_hasher::{HashCost, PasswordHasher},
@@ -32,6 +31,7 @@ use crate::{
     services::{
         Ctx, Services,
         access_tokens::{self, AccessTokens},
+        idempotency::Idempotency,
         login::{self, Login},
         mail::Mails,
         maintenance::{self, Maintenance},
@@ -54,8 +54,8 @@ use crate::{
     },
 };
 
-/// How long one mail may take at the SMTP server.
-const SMTP_TIME: Duration = Duration::from_secs(30);
+pub use mail_route::MailRoute;
+
 /// How often expired rows are cleared away.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// How often the queue tidies itself.
@@ -81,47 +81,6 @@ pub struct Parts {
     pub hash_threads: Option<NonZeroUsize>,
     /// How mail goes out.
     pub mail_route: MailRoute,
-}
-
-/// How mail goes out.
-pub enum MailRoute {
-    /// To the SMTP server.
-    Send(Arc<dyn Mailer>),
-    /// Into a directory; in development it is shown at `/dev/mail`.
-    Keep(DirectoryMailer),
-}
-
-impl MailRoute {
-    /// The route of the settings; mail that isn't sent is kept in `directory`.
-    ///
-    /// # Errors
-    ///
-    /// If the settings can't be used.
-    pub fn of(config: &Config, directory: PathBuf, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
-        let Some(smtp) = config.mail.smtp.clone() else {
-            return Ok(Self::Keep(DirectoryMailer::new(
-                directory,
-                Arc::clone(clock),
-            )));
-        };
-        let options = SmtpOptions {
-            host: smtp.server,
-            port: smtp.port,
-            security: match smtp.security {
-                config::SmtpSecurity::StartTls => SmtpSecurity::StartTls,
-                config::SmtpSecurity::Tls => SmtpSecurity::Tls,
-                config::SmtpSecurity::None => SmtpSecurity::None,
-            },
-            credentials: smtp.credentials,
-            hello_name: None,
-            timeout: SMTP_TIME,
-            extra_roots: None,
-        };
-        Ok(Self::Send(Arc::new(SmtpMailer::new(
-            options,
-            Arc::clone(clock),
-        )?)))
-    }
 }
 
 /// The whole service but its sockets.
@@ -249,12 +208,17 @@ impl App {
                 phone_default_region: config.accounts.phone_default_region,
             },
         ));
+        let idempotency = Arc::new(Idempotency::new(
+            platform.clone(),
+            PurposeKey::derive(&secret_key, "idempotency"),
+        ));
         let services = Services {
             registration: Arc::new(Registration::new(
                 platform.clone(),
                 hasher,
                 Arc::clone(&mails),
                 Arc::clone(&limits),
+                Arc::clone(&idempotency),
                 RegistrationPolicy {
                     first_user_is_admin: config.accounts.first_user_is_admin,
                     hide_account_existence: config.accounts.hide_account_existence,
@@ -275,6 +239,7 @@ impl App {
             me: Arc::new(Me::new(platform.clone(), Arc::clone(&cache))),
             profiles: Arc::new(Profiles::new(platform.clone())),
             maintenance: Arc::new(Maintenance::new(platform)),
+            idempotency,
             login,
             sessions,
             signing_keys,

@@ -8,6 +8,7 @@
 //! a test against PostgreSQL, since queries are checked there and not by the compiler.
 
 pub mod error;
+pub mod idempotency_keys;
 mod ids;
 pub mod jobs;
 pub mod login_throttle;

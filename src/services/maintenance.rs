@@ -6,7 +6,9 @@ use super::platform::Platform;
 use crate::{
     domain::signing_key::swept_before,
     error::Result,
-    repository::{jobs::JobKind, login_throttle, one_time_tokens, sessions, signing_keys},
+    repository::{
+        idempotency_keys, jobs::JobKind, login_throttle, one_time_tokens, sessions, signing_keys,
+    },
 };
 
 /// The job that clears away what has expired.
@@ -29,7 +31,7 @@ impl Maintenance {
         Self { platform }
     }
 
-    /// Deletes expired sessions, tokens and charges of logins, and keys that were retired long ago, a
+    /// Deletes expired sessions, tokens, charges of logins and idempotency keys, and signing keys that were retired long ago, a
     /// batch at a time.
     ///
     /// # Errors
@@ -44,6 +46,9 @@ impl Maintenance {
         while signing_keys::sweep(&mut connection, before, batch).await? == u64::from(BATCH) {}
         let override_ = self.platform.clock.database_override();
         while login_throttle::sweep(&mut connection, override_, batch).await? == u64::from(BATCH) {}
+        while idempotency_keys::sweep(&mut connection, override_, batch).await? == u64::from(BATCH)
+        {
+        }
         Ok(())
     }
 }

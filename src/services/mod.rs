@@ -8,6 +8,7 @@
 
 pub mod access_tokens;
 pub mod context;
+pub mod idempotency;
 pub mod login;
 pub mod mail;
 pub mod maintenance;
@@ -27,9 +28,9 @@ pub mod verification;
 use std::sync::Arc;
 
 use self::{
-    login::Login, mail::Mails, maintenance::Maintenance, me::Me, profiles::Profiles,
-    registration::Registration, sessions::Sessions, signing_keys::SigningKeys, users::Users,
-    verification::Verification,
+    idempotency::Idempotency, login::Login, mail::Mails, maintenance::Maintenance, me::Me,
+    profiles::Profiles, registration::Registration, sessions::Sessions, signing_keys::SigningKeys,
+    users::Users, verification::Verification,
 };
 use crate::{error::Error, infra::password_hasher::Busy};
 
@@ -38,6 +39,8 @@ pub use context::{Client, Ctx};
 /// Every service, built once; cheap to clone.
 #[derive(Clone)]
 pub struct Services {
+    /// Knows requests that are sent again.
+    pub idempotency: Arc<Idempotency>,
     /// Makes accounts.
     pub registration: Arc<Registration>,
     /// Verifies addresses.

@@ -5,13 +5,14 @@ use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize as _;
 use sha2::{Digest as _, Sha256};
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 
 use super::Registration;
 use crate::{
     domain::{email::Email, login_name::LoginName},
     error::Result,
     repository::{
+        idempotency_keys::Claim,
         jobs::{JobKind, NewJob},
         notices::{self, Notice},
         users,
@@ -35,6 +36,7 @@ impl Registration {
         &self,
         connection: &mut PgConnection,
         name: LoginName,
+        claim: Option<&Claim>,
     ) -> Result<()> {
         let digest = Sha256::digest(name.as_str().as_bytes());
         let key = u128::from_be_bytes(*digest.first_chunk().context("a digest has 32 bytes")?);
@@ -43,7 +45,17 @@ impl Registration {
             dedupe_key: Some(format!("{}:{key:032x}", NOTIFY_ACCOUNT_EXISTS.name)),
             ..NewJob::new(NOTIFY_ACCOUNT_EXISTS, payload)
         };
-        self.platform.queue.enqueue(connection, &job).await?;
+        match claim {
+            None => self.platform.queue.enqueue(connection, &job).await?,
+            Some(claim) => {
+                let mut transaction = connection.begin().await?;
+                self.platform.queue.enqueue(&mut transaction, &job).await?;
+                self.idempotency
+                    .store(&mut transaction, claim, None)
+                    .await?;
+                transaction.commit().await?;
+            }
+        }
         self.platform.queue.wake();
         Ok(())
     }
