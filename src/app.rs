@@ -36,6 +36,7 @@ use crate::{
         deletion::Deletion,
         email_change::EmailChanges,
         export::Export,
+        idempotency::Idempotency,
         login::{self, Login},
         mail::Mails,
         maintenance::Maintenance,
@@ -213,6 +214,10 @@ impl App {
             Arc::clone(&limits),
             PurposeKey::derive(&secret_key, "password reset"),
         ));
+        let idempotency = Arc::new(Idempotency::new(
+            platform.clone(),
+            PurposeKey::derive(&secret_key, "idempotency"),
+        ));
         let passwords = Arc::new(Passwords::new(
             platform.clone(),
             Arc::clone(&hasher),
@@ -229,6 +234,7 @@ impl App {
                 hasher,
                 Arc::clone(&mails),
                 Arc::clone(&limits),
+                Arc::clone(&idempotency),
                 RegistrationPolicy {
                     first_user_is_admin: config.accounts.first_user_is_admin,
                     hide_account_existence: config.accounts.hide_account_existence,
@@ -265,6 +271,7 @@ impl App {
             password_reset,
             passwords,
             maintenance: Arc::new(Maintenance::new(platform)),
+            idempotency,
             login,
             sessions,
             signing_keys,

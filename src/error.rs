@@ -119,6 +119,12 @@ macro_rules! error_codes {
                 match self { $(Self::$variant => $code,)+ }
             }
 
+            /// The code that stands so in an answer.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                match name { $($code => Some(Self::$variant),)+ _ => None }
+            }
+
             /// The text for people; clients of the older service compare some of them.
             #[must_use]
             pub fn message(self) -> &'static str {
@@ -177,6 +183,10 @@ error_codes! {
     InvalidEmailUndoToken = "invalid_email_undo_token", "Invalid or expired undo token";
     /// The link that restores an account was used, overtaken or is older than its life.
     InvalidRestoreToken = "invalid_restore_token", "Invalid or expired restore token";
+    /// The request of this idempotency key is still running.
+    IdempotencyKeyInUse = "idempotency_key_in_use", "The first request with this idempotency key is still running; try again later";
+    /// The idempotency key was used for another request.
+    IdempotencyKeyReused = "idempotency_key_reused", "This idempotency key was used with another request body";
     /// Fields are wrong; `errors` says which.
     InvalidInput = "invalid_input", "The request has invalid fields";
     /// The body can't be read as what it says it is.

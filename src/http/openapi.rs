@@ -276,10 +276,13 @@ problems! {
     ];
     /// There is no such user
     UserNotFound = NOT_FOUND [Error::NotFound(ErrorCode::UserNotFound)];
-    /// Somebody else has this phone number or nickname
-    NumberOrNicknameTaken = CONFLICT [
+    /// Somebody else has this phone number or nickname; or the idempotency key was used with another
+    /// body, or its first request is still running: `Retry-After` tells when to come back
+    NotMadeNow = CONFLICT [
         Error::Conflict(ErrorCode::PhoneNumberAlreadyExists),
-        Error::Conflict(ErrorCode::NicknameAlreadyExists)
+        Error::Conflict(ErrorCode::NicknameAlreadyExists),
+        Error::Conflict(ErrorCode::IdempotencyKeyReused),
+        Error::Conflict(ErrorCode::IdempotencyKeyInUse)
     ];
     /// Somebody else has this nickname
     NicknameTaken = CONFLICT [Error::Conflict(ErrorCode::NicknameAlreadyExists)];

@@ -38,6 +38,10 @@ pub async fn find(
            'notices', ( \
              select coalesce(jsonb_agg(to_jsonb(n) - 'user_id' order by n.kind), '[]') \
              from notices n where n.user_id = u.id), \
+           'idempotency_keys', ( \
+             select coalesce(jsonb_agg(to_jsonb(i) - array['user_id', 'scope', 'request_digest'] \
+               order by i.created_at), '[]') \
+             from idempotency_keys i where i.user_id = u.id), \
            'login_throttle', ( \
              select coalesce(jsonb_agg(to_jsonb(l) - array['key', 'bucket'] order by l.updated_at), '[]') \
              from login_throttle l where l.key = any($2)), \

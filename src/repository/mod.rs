@@ -10,6 +10,7 @@
 pub mod email_changes;
 pub mod error;
 pub mod export;
+pub mod idempotency_keys;
 mod ids;
 pub mod jobs;
 pub mod login_throttle;

@@ -3,8 +3,10 @@
 mod change;
 mod credentials;
 mod new;
+mod snapshot;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgConnection};
 
 use crate::{
@@ -28,6 +30,7 @@ pub(super) use credentials::{OptionalCredentials, credentials_columns};
 pub use new::{
     claim_configured_admin, claim_first, insert, insert_unverified, is_configured_admin,
 };
+pub use snapshot::Snapshot;
 
 macro_rules! prefixed {
     ($table:literal; $first:literal $($column:literal)+) => {
@@ -57,7 +60,7 @@ macro_rules! columns {
     };
 }
 
-#[derive(FromRow)]
+#[derive(FromRow, Serialize, Deserialize)]
 pub(super) struct UserRow {
     id: UserId,
     nickname: String,

@@ -7,8 +7,8 @@ use crate::{
     domain::signing_key::swept_before,
     error::Result,
     repository::{
-        email_changes, jobs::JobKind, login_throttle, one_time_tokens, sessions, signing_keys,
-        users,
+        email_changes, idempotency_keys, jobs::JobKind, login_throttle, one_time_tokens, sessions,
+        signing_keys, users,
     },
 };
 
@@ -35,8 +35,8 @@ impl Maintenance {
     }
 
     /// Erases accounts whose owners have let the time to restore them pass, and deletes expired
-    /// sessions, tokens, changes of addresses and charges of logins, and keys that were retired long
-    /// ago, a batch at a time.
+    /// sessions, tokens, changes of addresses, charges of logins and idempotency keys, and signing
+    /// keys that were retired long ago, a batch at a time.
     ///
     /// # Errors
     ///
@@ -60,6 +60,9 @@ impl Maintenance {
         while email_changes::sweep(&mut connection, now, batch).await? == u64::from(BATCH) {}
         let override_ = self.platform.clock.database_override();
         while login_throttle::sweep(&mut connection, override_, batch).await? == u64::from(BATCH) {}
+        while idempotency_keys::sweep(&mut connection, override_, batch).await? == u64::from(BATCH)
+        {
+        }
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ pub mod context;
 pub mod deletion;
 pub mod email_change;
 pub mod export;
+pub mod idempotency;
 pub mod login;
 pub mod mail;
 pub mod maintenance;
@@ -33,10 +34,10 @@ pub mod verification;
 use std::sync::Arc;
 
 use self::{
-    deletion::Deletion, email_change::EmailChanges, export::Export, login::Login, mail::Mails,
-    maintenance::Maintenance, me::Me, password_reset::PasswordReset, passwords::Passwords,
-    profiles::Profiles, registration::Registration, sessions::Sessions, signing_keys::SigningKeys,
-    users::Users, verification::Verification,
+    deletion::Deletion, email_change::EmailChanges, export::Export, idempotency::Idempotency,
+    login::Login, mail::Mails, maintenance::Maintenance, me::Me, password_reset::PasswordReset,
+    passwords::Passwords, profiles::Profiles, registration::Registration, sessions::Sessions,
+    signing_keys::SigningKeys, users::Users, verification::Verification,
 };
 use crate::{error::Error, infra::password_hasher::Busy};
 
@@ -45,6 +46,8 @@ pub use context::{Client, Ctx};
 /// Every service, built once; cheap to clone.
 #[derive(Clone)]
 pub struct Services {
+    /// Knows requests that are sent again.
+    pub idempotency: Arc<Idempotency>,
     /// Makes accounts.
     pub registration: Arc<Registration>,
     /// Verifies addresses.

@@ -7,9 +7,13 @@
 mod body;
 mod context;
 mod cookies;
+mod idempotency;
 mod params;
 
 pub use body::{Form, Json, JsonOrForm, MAX_BODY};
 pub use context::{Anyone, Authenticated, PeerAddress, SamePage, UserOrService};
 pub use cookies::{DEVICE_TOKEN_HEADER, device_cookie, set_session_cookie};
+pub use idempotency::{
+    IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, IdempotencyParam, Idempotent, answer,
+};
 pub use params::{Id, MailLink, MailToken, Name, Nicknamed, Paged, SessionIdInPath};

@@ -5,13 +5,14 @@ use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize as _;
 use sha2::{Digest as _, Sha256};
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 
 use super::Registration;
 use crate::{
     domain::{email::Email, login_name::LoginName},
     error::Result,
     repository::{
+        idempotency_keys::Claim,
         jobs::{JobKind, NewJob},
         notices::{self, Notice},
         users,
@@ -50,9 +51,20 @@ impl Registration {
         &self,
         connection: &mut PgConnection,
         name: LoginName,
+        claim: Option<&Claim>,
     ) -> Result<()> {
         let job = account_exists_job(&name)?;
-        self.platform.queue.enqueue(connection, &job).await?;
+        match claim {
+            None => self.platform.queue.enqueue(connection, &job).await?,
+            Some(claim) => {
+                let mut transaction = connection.begin().await?;
+                self.platform.queue.enqueue(&mut transaction, &job).await?;
+                self.idempotency
+                    .store(&mut transaction, claim, None)
+                    .await?;
+                transaction.commit().await?;
+            }
+        }
         self.platform.queue.wake();
         Ok(())
     }
