@@ -2,6 +2,7 @@
 
 mod attacks;
 mod bad_input;
+mod clocks;
 mod cors;
 mod deletion;
 mod docs;
