@@ -7,6 +7,7 @@ mod docs;
 mod errors;
 mod headers;
 mod health;
+mod idempotency;
 mod keys;
 mod lockout;
 mod login;

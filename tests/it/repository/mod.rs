@@ -2,6 +2,7 @@
 
 mod coverage;
 mod errors;
+mod idempotency_keys;
 mod jobs;
 mod login_names;
 mod login_throttle;

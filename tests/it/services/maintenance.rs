@@ -1,19 +1,27 @@
 //! What has expired is cleared away.
 
 use chrono::TimeDelta;
+use serde_json::json;
 use user_management::{domain::role::Role, infra::clock::Clock as _};
 
-use crate::support::app::TestApp;
+use crate::support::app::{PASSWORD, TestApp};
 
 /// The tables with rows that expire.
-const TABLES: [&str; 3] = ["sessions", "one_time_tokens", "login_throttle"];
+const TABLES: [&str; 4] = [
+    "sessions",
+    "one_time_tokens",
+    "login_throttle",
+    "idempotency_keys",
+];
 
-/// A live session, a link and a failed login.
+/// A live session, a link, a failed login and a key.
 async fn make_rows(app: &TestApp, email: &str) {
     app.user(Role::Authenticated, email).await;
     let fields = [("username", email), ("password", "Secure*0000")];
     app.post("/login/").form(&fields).send().await.expect(401);
-    app.register(&format!("new-{email}")).await.expect(200);
+    let new = json!({"email": format!("new-{email}"), "password": PASSWORD});
+    let request = app.post("/register/").header("idempotency-key", email);
+    request.json(&new).send().await.expect(200);
     app.deliver_mail().await;
 }
 
