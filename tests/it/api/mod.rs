@@ -11,6 +11,7 @@ mod errors;
 mod export;
 mod headers;
 mod health;
+mod idempotency;
 mod keys;
 mod lockout;
 mod login;

@@ -8,6 +8,7 @@ use tokio::{sync::Barrier, task::JoinSet};
 mod accounts;
 mod database_away;
 mod first_admin;
+mod idempotency;
 mod keys;
 mod links;
 mod lockout;
