@@ -37,6 +37,7 @@ use crate::{
         maintenance::{self, Maintenance},
         me::Me,
         platform::Platform,
+        preferences::Preferences,
         profiles::Profiles,
         queue::Queue,
         rate_limits::{self, RateLimits},
@@ -273,6 +274,7 @@ impl App {
                 Arc::clone(&mails),
             )),
             me: Arc::new(Me::new(platform.clone(), Arc::clone(&cache))),
+            preferences: Arc::new(Preferences::new(platform.clone())),
             profiles: Arc::new(Profiles::new(platform.clone())),
             maintenance: Arc::new(Maintenance::new(platform)),
             login,
@@ -291,6 +293,7 @@ impl App {
             longest_session: config.tokens.longest_session,
             phone_default_region: config.accounts.phone_default_region,
             cors_allowed_origins: config.server.cors_allowed_origins.clone(),
+            compat_apis: config.compat_apis.clone(),
             caught_mail,
             draining: false.into(),
         });
@@ -327,6 +330,7 @@ impl App {
         let account = NewAccount {
             email: Some(admin.email),
             phone_number: None,
+            legacy_name: None,
             password: admin.password,
             nickname: None,
             profile: Profile::default(),

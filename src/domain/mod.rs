@@ -9,6 +9,7 @@
 pub mod actor;
 pub mod email;
 pub mod id;
+pub mod legacy_name;
 pub mod lockout;
 pub mod login_name;
 pub mod message;
@@ -18,6 +19,7 @@ pub mod password;
 pub mod patch;
 pub mod permission;
 pub mod phone;
+pub mod preferences;
 pub mod profile;
 pub mod role;
 pub mod session;

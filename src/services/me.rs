@@ -6,7 +6,7 @@ use tracing::instrument;
 
 use super::{Ctx, platform::Platform, session_cache::SessionCache};
 use crate::{
-    domain::{nickname::Nickname, profile::ProfilePatch, user::User},
+    domain::{nickname::Nickname, phone::PhoneNumber, profile::ProfilePatch, user::User},
     error::{Error, ErrorCode, Result},
     repository::users,
 };
@@ -16,6 +16,8 @@ use crate::{
 pub struct OwnPatch {
     /// The new nickname.
     pub nickname: Option<Nickname>,
+    /// The new phone number: an older API's accounts may change theirs.
+    pub phone_number: Option<PhoneNumber>,
     /// Changes of the profile.
     pub profile: ProfilePatch,
 }
@@ -54,7 +56,8 @@ impl Me {
     ///
     /// # Errors
     ///
-    /// [`Error::Unauthenticated`], [`Error::Stale`], [`ErrorCode::NicknameAlreadyExists`].
+    /// [`Error::Unauthenticated`], [`Error::Stale`], [`ErrorCode::PhoneNumberAlreadyExists`],
+    /// [`ErrorCode::NicknameAlreadyExists`].
     ///
     /// # Concurrency
     ///
@@ -72,6 +75,9 @@ impl Me {
         let before = user.clone();
         if let Some(nickname) = patch.nickname {
             user.nickname = nickname;
+        }
+        if patch.phone_number.is_some() {
+            user.phone_number = patch.phone_number;
         }
         patch.profile.apply(&mut user.profile);
         if user == before {

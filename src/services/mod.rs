@@ -14,6 +14,7 @@ pub mod maintenance;
 pub mod me;
 pub mod nicknames;
 pub mod platform;
+pub mod preferences;
 pub mod profiles;
 pub mod queue;
 pub mod rate_limits;
@@ -27,9 +28,9 @@ pub mod verification;
 use std::sync::Arc;
 
 use self::{
-    login::Login, mail::Mails, maintenance::Maintenance, me::Me, profiles::Profiles,
-    registration::Registration, sessions::Sessions, signing_keys::SigningKeys, users::Users,
-    verification::Verification,
+    login::Login, mail::Mails, maintenance::Maintenance, me::Me, preferences::Preferences,
+    profiles::Profiles, registration::Registration, sessions::Sessions, signing_keys::SigningKeys,
+    users::Users, verification::Verification,
 };
 use crate::{error::Error, infra::password_hasher::Busy};
 
@@ -50,6 +51,8 @@ pub struct Services {
     pub signing_keys: Arc<SigningKeys>,
     /// One's own account.
     pub me: Arc<Me>,
+    /// One's own preferences.
+    pub preferences: Arc<Preferences>,
     /// Public profiles.
     pub profiles: Arc<Profiles>,
     /// Manages users.

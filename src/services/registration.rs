@@ -1,8 +1,9 @@
 //! Making accounts: by registration, by a manager, at start and at the command line.
 //! `new_account.rs` beside has what an account needs to be made, `account_exists.rs` what happens where
-//! there is one already and nobody may learn it.
+//! there is one already and nobody may learn it, `compat.rs` registration by the older APIs.
 
 mod account_exists;
+mod compat;
 mod new_account;
 
 use std::sync::{
@@ -128,8 +129,12 @@ impl Registration {
             }
         }
         let mut connection = self.platform.pool.acquire().await?;
+        let first_role = match self.policy.first_user_is_admin {
+            true => Role::Admin,
+            false => Role::Anonymous,
+        };
         let made = self
-            .insert_registered(&mut connection, ctx, account, &hash)
+            .insert_registered(&mut connection, ctx, account, &hash, first_role)
             .await;
         let user = match made {
             Err(Error::Conflict(
@@ -245,12 +250,14 @@ impl Registration {
         Ok(EnsuredAdmin::Made(user.id))
     }
 
+    /// Stores an account of role ANONYMOUS, or of `first_role` if it is the first of all.
     async fn insert_registered(
         &self,
         connection: &mut PgConnection,
         ctx: &Ctx,
         account: NewAccount,
         hash: &PasswordHash,
+        first_role: Role,
     ) -> Result<User> {
         if self.first_user_exists.load(Ordering::Relaxed) {
             return self
@@ -259,8 +266,8 @@ impl Registration {
         }
         let mut transaction = connection.begin().await?;
         let role = match self.claim_first(&mut transaction, ctx).await? {
-            true if self.policy.first_user_is_admin => Role::Admin,
-            _ => Role::Anonymous,
+            true => first_role,
+            false => Role::Anonymous,
         };
         let user = self
             .insert_unverified(&mut transaction, ctx, account, role, hash)
@@ -300,6 +307,7 @@ impl Registration {
             email: account.email,
             email_verified_at: None,
             phone_number: account.phone_number,
+            legacy_name: account.legacy_name,
             profile: account.profile,
             role,
             is_professional: false,
