@@ -1,4 +1,5 @@
--- What clients of the older APIs need: names that are no addresses, and preferences.
+-- What clients of the older APIs need: names that are no addresses, password resets
+-- without a mail, and preferences.
 
 alter table users
     add column legacy_name text collate "C"
@@ -12,6 +13,11 @@ comment on column users.email is 'address as typed, its domain as lower-case A-l
 comment on column users.legacy_name is 'what an account of an older API has in place of an address, as typed; unique; only that API logs in by it or shows it. null: none';
 
 create unique index users_legacy_name_key on users (legacy_name);
+
+alter table one_time_tokens
+    drop constraint one_time_tokens_purpose_check,
+    add constraint one_time_tokens_purpose_check check (purpose in
+        ('email_verification', 'account_unlock', 'password_reset', 'open_password_reset', 'account_restore'));
 
 create table user_preferences (
     user_id uuid constraint user_preferences_pkey primary key

@@ -1,15 +1,19 @@
-//! The composition root: connects to what there is, and builds every service once.
+//! The composition root: connects to what there is, and builds every service once. Beside,
+//! `mail_route.rs` says how mail goes out, and `tasks.rs` starts what runs behind requests.
 
-use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+mod mail_route;
+mod tasks;
+
+use std::{num::NonZeroUsize, sync::Arc};
 
 use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{PgPool, postgres::PgConnectOptions};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::{
-    config::{self, Config, Environment, Problems},
+    config::{Config, Environment, Problems},
     domain::{
         id::RequestId, lockout::LockoutPolicy, message::Mailbox, profile::Profile,
         signing_key::Algorithm,
@@ -17,10 +21,7 @@ use crate::{
     http::state::{AppState, Shared},
     infra::{
         clock::Clock,
-        email::{
-            Catalog, CatalogOptions, DirectoryMailer, Mailer, SiteUrl, SmtpMailer, SmtpOptions,
-            SmtpSecurity,
-        },
+        email::{Catalog, CatalogOptions, Mailer, SiteUrl},
         key_pair::KeyPair,
         keys::PurposeKey,
         password_hasher::{HashCost, PasswordHasher},
@@ -32,15 +33,21 @@ use crate::{
     services::{
         Ctx, Services,
         access_tokens::{self, AccessTokens},
+        deletion::Deletion,
+        email_change::EmailChanges,
+        export::Export,
+        idempotency::Idempotency,
         login::{self, Login},
         mail::Mails,
-        maintenance::{self, Maintenance},
+        maintenance::Maintenance,
         me::Me,
+        password_reset::PasswordReset,
+        passwords::Passwords,
         platform::Platform,
         preferences::Preferences,
         profiles::Profiles,
         queue::Queue,
-        rate_limits::{self, RateLimits},
+        rate_limits::RateLimits,
         registration::{EnsuredAdmin, NewAccount, Registration, RegistrationPolicy},
         session_cache::SessionCache,
         sessions::{self, Sessions},
@@ -48,19 +55,9 @@ use crate::{
         users::Users,
         verification::Verification,
     },
-    worker::{
-        self, Worker, WorkerSettings,
-        handlers::{NotifyAccountExists, NotifyLockout, ResendVerification, SendMail, Sweep},
-        jobs_upkeep::{self, JobsUpkeep},
-    },
 };
 
-/// How long one mail may take at the SMTP server.
-const SMTP_TIME: Duration = Duration::from_secs(30);
-/// How often expired rows are cleared away.
-const SWEEP_EVERY: Duration = Duration::from_secs(600);
-/// How often the queue tidies itself.
-const UPKEEP_EVERY: Duration = Duration::from_secs(3600);
+pub use mail_route::MailRoute;
 
 /// What the services run on: the real things, or a test's.
 pub struct Parts {
@@ -82,47 +79,6 @@ pub struct Parts {
     pub hash_threads: Option<NonZeroUsize>,
     /// How mail goes out.
     pub mail_route: MailRoute,
-}
-
-/// How mail goes out.
-pub enum MailRoute {
-    /// To the SMTP server.
-    Send(Arc<dyn Mailer>),
-    /// Into a directory; in development it is shown at `/dev/mail`.
-    Keep(DirectoryMailer),
-}
-
-impl MailRoute {
-    /// The route of the settings; mail that isn't sent is kept in `directory`.
-    ///
-    /// # Errors
-    ///
-    /// If the settings can't be used.
-    pub fn of(config: &Config, directory: PathBuf, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
-        let Some(smtp) = config.mail.smtp.clone() else {
-            return Ok(Self::Keep(DirectoryMailer::new(
-                directory,
-                Arc::clone(clock),
-            )));
-        };
-        let options = SmtpOptions {
-            host: smtp.server,
-            port: smtp.port,
-            security: match smtp.security {
-                config::SmtpSecurity::StartTls => SmtpSecurity::StartTls,
-                config::SmtpSecurity::Tls => SmtpSecurity::Tls,
-                config::SmtpSecurity::None => SmtpSecurity::None,
-            },
-            credentials: smtp.credentials,
-            hello_name: None,
-            timeout: SMTP_TIME,
-            extra_roots: None,
-        };
-        Ok(Self::Send(Arc::new(SmtpMailer::new(
-            options,
-            Arc::clone(clock),
-        )?)))
-    }
 }
 
 /// The whole service but its sockets.
@@ -250,12 +206,36 @@ impl App {
                 phone_default_region: config.accounts.phone_default_region,
             },
         ));
+        let password_reset = Arc::new(PasswordReset::new(
+            platform.clone(),
+            Arc::clone(&hasher),
+            Arc::clone(&cache),
+            Arc::clone(&login),
+            Arc::clone(&mails),
+            Arc::clone(&limits),
+            PurposeKey::derive(&secret_key, "password reset"),
+        ));
+        let idempotency = Arc::new(Idempotency::new(
+            platform.clone(),
+            PurposeKey::derive(&secret_key, "idempotency"),
+        ));
+        let passwords = Arc::new(Passwords::new(
+            platform.clone(),
+            Arc::clone(&hasher),
+            Arc::clone(&cache),
+            Arc::clone(&mails),
+            LockoutPolicy {
+                max_attempts: config.login.max_attempts,
+            },
+            PurposeKey::derive(&secret_key, "own password"),
+        ));
         let services = Services {
             registration: Arc::new(Registration::new(
                 platform.clone(),
                 hasher,
                 Arc::clone(&mails),
                 Arc::clone(&limits),
+                Arc::clone(&idempotency),
                 RegistrationPolicy {
                     first_user_is_admin: config.accounts.first_user_is_admin,
                     hide_account_existence: config.accounts.hide_account_existence,
@@ -273,10 +253,31 @@ impl App {
                 Arc::clone(&login),
                 Arc::clone(&mails),
             )),
-            me: Arc::new(Me::new(platform.clone(), Arc::clone(&cache))),
+            export: Arc::new(Export::new(platform.clone(), Arc::clone(&login))),
+            me: Arc::new(Me::new(
+                platform.clone(),
+                Arc::clone(&cache),
+                Arc::clone(&passwords),
+            )),
             preferences: Arc::new(Preferences::new(platform.clone())),
             profiles: Arc::new(Profiles::new(platform.clone())),
+            email_changes: Arc::new(EmailChanges::new(
+                platform.clone(),
+                Arc::clone(&cache),
+                Arc::clone(&mails),
+                Arc::clone(&password_reset),
+            )),
+            deletion: Arc::new(Deletion::new(
+                platform.clone(),
+                Arc::clone(&passwords),
+                Arc::clone(&cache),
+                Arc::clone(&mails),
+                config.accounts.deletion_grace,
+            )),
+            password_reset,
+            passwords,
             maintenance: Arc::new(Maintenance::new(platform)),
+            idempotency,
             login,
             sessions,
             signing_keys,
@@ -338,58 +339,6 @@ impl App {
         let made = self.services.registration.ensure_admin(&ctx, account).await;
         made.context("can't make the administrator of ADMIN_USER")
             .map(Some)
-    }
-
-    /// Starts what keeps sessions fresh and limits small: needed wherever requests are served.
-    pub fn start_listening(&self, tasks: &TaskTracker, stop: &CancellationToken) {
-        let pool = pool::connect(self.database.clone(), 1);
-        tasks.spawn(access_tokens::listen(
-            pool,
-            Arc::clone(&self.cache),
-            Arc::clone(&self.services.signing_keys),
-            stop.clone(),
-        ));
-        tasks.spawn(sessions::keep_seen(
-            Arc::clone(&self.services.sessions),
-            stop.clone(),
-        ));
-        tasks.spawn(rate_limits::keep_small(
-            Arc::clone(&self.limits),
-            stop.clone(),
-        ));
-        tasks.spawn(worker::announce(
-            self.pool.clone(),
-            self.wake_up.clone(),
-            stop.clone(),
-        ));
-    }
-
-    /// Starts the worker, which sends mail and does the other work behind requests.
-    pub fn start_worker(&self, tasks: &TaskTracker, stop: &CancellationToken) {
-        let clock = || Arc::clone(&self.clock);
-        let services = &self.services;
-        let worker = Worker::new(
-            self.pool.clone(),
-            clock(),
-            Arc::clone(&self.random),
-            self.wake_up.clone(),
-            WorkerSettings::default(),
-        )
-        .handle(SendMail::new(Arc::clone(&services.mails), clock()))
-        .handle(ResendVerification::new(
-            Arc::clone(&services.verification),
-            clock(),
-        ))
-        .handle(NotifyAccountExists::new(
-            Arc::clone(&services.registration),
-            clock(),
-        ))
-        .handle(NotifyLockout::new(Arc::clone(&services.login), clock()))
-        .handle(Sweep::new(Arc::clone(&services.maintenance), clock()))
-        .handle(JobsUpkeep::new(self.pool.clone(), clock()))
-        .every(maintenance::SWEEP, SWEEP_EVERY)
-        .every(jobs_upkeep::KIND, UPKEEP_EVERY);
-        tasks.spawn(worker.run(stop.clone()));
     }
 }
 

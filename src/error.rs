@@ -60,6 +60,16 @@ impl Error {
         Self::Invalid(vec![field])
     }
 
+    /// The same where an address was to be changed: that somebody has it is told in other words at a
+    /// registration.
+    #[must_use]
+    pub fn of_new_address(self) -> Self {
+        match self {
+            Self::Conflict(ErrorCode::EmailAlreadyExists) => Self::Conflict(ErrorCode::EmailTaken),
+            error => error,
+        }
+    }
+
     /// The code that programs branch on.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
@@ -107,6 +117,12 @@ macro_rules! error_codes {
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code,)+ }
+            }
+
+            /// The code that stands so in an answer.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                match name { $($code => Some(Self::$variant),)+ _ => None }
             }
 
             /// The text for people; clients of the older service compare some of them.
@@ -159,6 +175,18 @@ error_codes! {
     CrossSiteRequest = "cross_site_request", "Requests by cookie must come from the service's own pages";
     /// What was to be changed isn't any more as the caller last saw it.
     PreconditionFailed = "precondition_failed", "It has changed since you last read it; read it again";
+    /// The link to a new password was used, replaced or is older than its life.
+    InvalidPasswordResetToken = "invalid_password_reset_token", "Invalid or expired password reset token";
+    /// The link that confirms a new address was used, replaced or is older than its life.
+    InvalidEmailChangeToken = "invalid_email_change_token", "Invalid or expired e-mail change token";
+    /// The link that undoes a change of address was used, overtaken or is older than its life.
+    InvalidEmailUndoToken = "invalid_email_undo_token", "Invalid or expired undo token";
+    /// The link that restores an account was used, overtaken or is older than its life.
+    InvalidRestoreToken = "invalid_restore_token", "Invalid or expired restore token";
+    /// The request of this idempotency key is still running.
+    IdempotencyKeyInUse = "idempotency_key_in_use", "The first request with this idempotency key is still running; try again later";
+    /// The idempotency key was used for another request.
+    IdempotencyKeyReused = "idempotency_key_reused", "This idempotency key was used with another request body";
     /// Fields are wrong; `errors` says which.
     InvalidInput = "invalid_input", "The request has invalid fields";
     /// The body can't be read as what it says it is.

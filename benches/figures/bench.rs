@@ -68,7 +68,8 @@ pub struct Bench<'a> {
     /// The administrator's access token.
     pub token: String,
     postgres: Process,
-    ids: Vec<Uuid>,
+    /// The users.
+    pub ids: Vec<Uuid>,
     next: Cell<usize>,
 }
 

@@ -13,7 +13,7 @@
 //!
 //! # Where to look
 //!
-//! `work` has the works, `bench` what they share, `limits` what they are compared with, `client`
+//! `work` and `sessions` have the works, `bench` what they share, `limits` what they are compared with, `client`
 //! makes the load, `server` and `seed` make what is measured, `process` reads CPU time and memory, `report` is the table.
 //!
 //! It needs Linux, for `/proc`.
@@ -31,6 +31,7 @@ mod process;
 mod report;
 mod seed;
 mod server;
+mod sessions;
 mod work;
 
 use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, path::PathBuf, time::Duration};
@@ -99,12 +100,18 @@ enum Work {
     Read,
     /// `GET /users/`.
     List,
+    /// `GET /me`.
+    Me,
+    /// Refresh tokens.
+    Refresh,
     /// `GET /users/{id}` while logins saturate the machine.
     Mixed,
     /// `POST /login/`.
     Login,
     /// `POST /register/`.
     Register,
+    /// `GET /me` by many sessions.
+    Sessions,
     /// Memory some time after the load.
     AfterLoad,
 }
@@ -186,9 +193,12 @@ async fn measure(bench: &mut Bench<'_>, works: &[Work]) -> Result<()> {
             Work::Idle => bench.idle().await,
             Work::Read => bench.read().await,
             Work::List => bench.list().await,
+            Work::Me => bench.me().await,
+            Work::Refresh => bench.refresh().await,
             Work::Mixed => bench.read_beside_logins().await,
             Work::Login => bench.login().await,
             Work::Register => bench.register().await,
+            Work::Sessions => bench.sessions().await,
             Work::AfterLoad => bench.after_load().await,
         }
         .with_context(|| format!("cannot measure {name}"))?;

@@ -18,6 +18,9 @@ use crate::{
 const READ_CONNECTIONS: usize = 32;
 const HASH_CONNECTIONS: usize = 16;
 
+/// A backend of PostgreSQL that falls idle tells its last counts up to 10 s later.
+pub const STATISTICS_LATE: Duration = Duration::from_secs(11);
+
 const JSON: &str = "application/json";
 
 /// With less of the cores free for the bare hash, others use the machine, and a throughput tells
@@ -46,8 +49,7 @@ impl Bench<'_> {
 
     /// Leaves the server alone and looks what it needs and does.
     pub async fn idle(&mut self) -> Result<()> {
-        // A backend of PostgreSQL that falls idle tells its last counts up to 10 s later.
-        sleep(Duration::from_secs(11)).await;
+        sleep(STATISTICS_LATE).await;
         // Seen from another database, our own statements don't count.
         let other = server::database(self.directory)?.database("postgres");
         let mut connection = PgConnection::connect_with(&other).await?;
@@ -262,7 +264,7 @@ impl Bench<'_> {
 }
 
 /// How many transactions ended in the server's database, ever.
-async fn transactions(connection: &mut PgConnection) -> Result<i64> {
+pub async fn transactions(connection: &mut PgConnection) -> Result<i64> {
     let count = sqlx::query_scalar(
         "select xact_commit + xact_rollback from pg_stat_database where datname = 'user_management'",
     );

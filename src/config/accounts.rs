@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use chrono::TimeDelta;
+
 use super::Reader;
 use crate::domain::{
     email::Email,
@@ -21,6 +23,8 @@ pub struct AccountsConfig {
     pub hide_account_existence: bool,
     /// The country of phone numbers that stand without a country's code.
     pub phone_default_region: Region,
+    /// How long an account that its owner has deleted can be restored before it is erased.
+    pub deletion_grace: TimeDelta,
 }
 
 /// An administrator to make at start.
@@ -66,6 +70,14 @@ impl AccountsConfig {
             "US",
             "The country of phone numbers that are written without a country's code, by its two letters: `US`, `DE`.",
         );
+        let grace_days: u16 = reader.with_default(
+            "ACCOUNT_DELETION_GRACE_DAYS",
+            "14",
+            "How long an account that its owner has deleted can be restored before it is erased, in days: 0 to 365. 0 erases at once.",
+        );
+        if grace_days > 365 {
+            reader.problem("ACCOUNT_DELETION_GRACE_DAYS", "must be from 0 to 365");
+        }
         let first_admin = match (email, password) {
             (Some(email), Some(password)) => first_admin(reader, &email, password),
             (None, None) => None,
@@ -83,6 +95,7 @@ impl AccountsConfig {
             first_admin,
             hide_account_existence,
             phone_default_region,
+            deletion_grace: TimeDelta::days(grace_days.into()),
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct RateLimitsConfig {
     pub register: Rate,
     /// On requests for another verification mail.
     pub resend: Rate,
+    /// On requests for a link to a new password.
+    pub reset: Rate,
 }
 
 /// How often something may be done: `30/m` is 30 times at once, and 30 times a minute for long.
@@ -81,6 +83,11 @@ impl LoginConfig {
                 "RATE_LIMIT_RESEND",
                 "5/m",
                 "Requests for another verification mail from one address.",
+            ),
+            reset: reader.with_default(
+                "RATE_LIMIT_RESET",
+                "5/m",
+                "Requests for a link to a new password from one address.",
             ),
         };
         Self {

@@ -75,6 +75,15 @@ impl Email {
         Self(address)
     }
 
+    /// The address for one who may know that it is there, but not which one it is: its first
+    /// character and its domain.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        let (local, domain) = self.0.split_once('@').unwrap_or_default();
+        let first: String = local.chars().take(1).collect();
+        format!("{first}…@{domain}")
+    }
+
     /// The address, to store it or send to it.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -113,6 +122,18 @@ mod tests {
             upper.normalized(),
             Email::parse("a@bücher.example").unwrap().normalized()
         );
+    }
+
+    #[test]
+    fn a_masked_address_shows_its_first_character_and_its_domain() {
+        for (address, shown) in [
+            ("ada@example.com", "a…@example.com"),
+            ("x@example.com", "x…@example.com"),
+            ("Übung@example.com", "Ü…@example.com"),
+        ] {
+            let address = Email::from_database(address.to_owned());
+            assert_eq!(address.masked(), shown);
+        }
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 macro_rules! id {
     ($(#[doc = $doc:literal])+ $name:ident) => {
         $(#[doc = $doc])+
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
         pub struct $name(pub Uuid);
 
         impl fmt::Display for $name {
@@ -33,6 +35,10 @@ id! {
 id! {
     /// A session's id, the access token's claim `sid`: UUID of version 7.
     SessionId
+}
+id! {
+    /// The id of a change of an address: UUID of version 7.
+    EmailChangeId
 }
 id! {
     /// A request's id: it stands in its log lines, its answer and its errors.

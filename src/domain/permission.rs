@@ -23,11 +23,13 @@ pub enum Permission {
     IntrospectTokens,
     /// See and rotate the keys of access tokens: for operators, at the command line.
     ManageKeys,
+    /// Take back that a user of lower rank has deleted his account.
+    RestoreUser,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::BrowseUsers,
         Self::ReadUser,
         Self::EditUser,
@@ -37,6 +39,7 @@ impl Permission {
         Self::ManageSessions,
         Self::IntrospectTokens,
         Self::ManageKeys,
+        Self::RestoreUser,
     ];
 }
 
@@ -56,7 +59,7 @@ impl Role {
                 Self::Anonymous | Self::Authenticated => false,
                 Self::Manager | Self::Admin => true,
             },
-            Permission::IntrospectTokens => self == Self::Admin,
+            Permission::IntrospectTokens | Permission::RestoreUser => self == Self::Admin,
             Permission::ManageKeys => false,
         }
     }
@@ -109,6 +112,7 @@ mod tests {
         ManageSessions: MANAGER ADMIN
         IntrospectTokens: ADMIN
         ManageKeys: 
+        RestoreUser: ADMIN
         ANONYMOUS outranks: 
         AUTHENTICATED outranks: ANONYMOUS
         MANAGER outranks: ANONYMOUS AUTHENTICATED

@@ -14,7 +14,24 @@ pub enum Purpose {
     EmailVerification,
     /// Ends a lockout after failed logins.
     AccountUnlock,
+    /// Sets a new password.
+    PasswordReset,
+    /// The same, given to whoever asked an older API for it: it proves nothing about an address.
+    OpenPasswordReset,
+    /// Takes the deletion of an account back.
+    AccountRestore,
 }
+
+/// How long the link of a verification mail works.
+pub const VERIFICATION_LIFETIME: TimeDelta = TimeDelta::hours(24);
+/// How long the link of a lock notice works.
+pub const UNLOCK_LIFETIME: TimeDelta = TimeDelta::hours(24);
+/// How long the link to a new password works.
+pub const RESET_LIFETIME: TimeDelta = TimeDelta::minutes(30);
+/// How long a new address can be confirmed.
+pub const EMAIL_CHANGE_LIFETIME: TimeDelta = TimeDelta::hours(24);
+/// How long the old address can undo its change.
+pub const EMAIL_UNDO_LIFETIME: TimeDelta = TimeDelta::hours(72);
 
 impl Purpose {
     /// The name in the database.
@@ -23,14 +40,9 @@ impl Purpose {
         match self {
             Self::EmailVerification => "email_verification",
             Self::AccountUnlock => "account_unlock",
-        }
-    }
-
-    /// How long a token lives.
-    #[must_use]
-    pub fn lifetime(self) -> TimeDelta {
-        match self {
-            Self::EmailVerification | Self::AccountUnlock => TimeDelta::hours(24),
+            Self::PasswordReset => "password_reset",
+            Self::OpenPasswordReset => "open_password_reset",
+            Self::AccountRestore => "account_restore",
         }
     }
 }

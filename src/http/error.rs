@@ -160,6 +160,9 @@ impl From<Error> for Problem {
         let mut problem = Self::new(status, code);
         match error {
             Error::Invalid(fields) => problem.fields = fields,
+            Error::Conflict(ErrorCode::IdempotencyKeyInUse) => {
+                problem.retry_after = Some(Duration::from_secs(1));
+            }
             Error::Locked { retry_after } => problem.retry_after = retry_after,
             Error::RateLimited { retry_after } => problem.retry_after = Some(retry_after),
             Error::Unavailable(source) => {
@@ -309,6 +312,8 @@ mod tests {
             Error::Conflict(ErrorCode::EmailAlreadyExists),
             Error::Conflict(ErrorCode::EmailTaken),
             Error::Conflict(ErrorCode::NicknameAlreadyExists),
+            Error::Conflict(ErrorCode::IdempotencyKeyInUse),
+            Error::Conflict(ErrorCode::IdempotencyKeyReused),
             Error::invalid(FieldError::body(
                 "email",
                 Rule::new("invalid_email", "must be valid"),

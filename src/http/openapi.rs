@@ -1,6 +1,6 @@
 //! The OpenAPI document: what isn't said beside the handlers.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, marker::PhantomData, time::Duration};
 
 use axum::http::StatusCode;
 use utoipa::{
@@ -135,6 +135,26 @@ macro_rules! problems {
     )+ };
 }
 
+/// The same responses for clients that may want a page instead.
+#[derive(Debug)]
+pub struct OrPage<T>(PhantomData<T>);
+
+impl<T: IntoResponses> IntoResponses for OrPage<T> {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut responses = T::responses();
+        for response in responses.values_mut() {
+            if let RefOr::T(response) = response {
+                let page = ContentBuilder::new()
+                    .schema(Some(Object::with_type(Type::String)))
+                    .example(Some("<!doctype html>…".into()))
+                    .build();
+                response.content.insert("text/html".to_owned(), page.into());
+            }
+        }
+        responses
+    }
+}
+
 fn response(status: StatusCode, description: &str, problems: &[Problem]) -> Response {
     let id = RequestId(Uuid::from_u128(0x0199_c5a0_6d54_7c1e_8f6a_3b1f_2d4e_5a6b));
     let examples = problems.iter().map(|problem| {
@@ -176,6 +196,13 @@ fn invalid() -> Error {
     ))
 }
 
+fn wrong_password() -> Error {
+    Error::invalid(FieldError::body(
+        "password",
+        Rule::new("wrong_password", "is not your password"),
+    ))
+}
+
 fn at_login(problem: impl Into<Problem>) -> Problem {
     problem.into().with_oauth_error()
 }
@@ -191,6 +218,12 @@ problems! {
     MalformedOrEmailExists = BAD_REQUEST [malformed(), Error::Conflict(ErrorCode::EmailAlreadyExists)];
     /// The body is malformed, or the account is locked
     MalformedOrLocked = BAD_REQUEST [malformed(), Problem::from(Error::Locked { retry_after: None })];
+    /// The body is malformed, or too many guesses were wrong: `Retry-After` tells when to come back
+    MalformedOrTooManyGuesses = BAD_REQUEST [malformed(), Problem::from(Error::Locked { retry_after: None })];
+    /// The body is malformed, or the token is unknown, used, replaced or expired
+    MalformedOrInvalidReset = BAD_REQUEST [
+        malformed(), Problem::from(Error::InvalidToken(ErrorCode::InvalidPasswordResetToken))
+    ];
     /// The body is malformed, the account is locked, or the refresh token isn't good
     LoginRefused = BAD_REQUEST [
         at_login(malformed()),
@@ -198,7 +231,15 @@ problems! {
         at_login(Error::InvalidToken(ErrorCode::InvalidRefreshToken))
     ];
     /// The token is unknown, used, replaced or expired
-    InvalidLink = BAD_REQUEST [Error::InvalidToken(ErrorCode::InvalidVerificationToken)];
+    InvalidVerification = BAD_REQUEST [Error::InvalidToken(ErrorCode::InvalidVerificationToken)];
+    /// The token is unknown, used, replaced or expired
+    InvalidUnlock = BAD_REQUEST [Error::InvalidToken(ErrorCode::InvalidUnlockToken)];
+    /// The token is unknown, used, replaced or expired
+    InvalidEmailChange = BAD_REQUEST [Error::InvalidToken(ErrorCode::InvalidEmailChangeToken)];
+    /// The token is unknown, used, overtaken or expired
+    InvalidEmailUndo = BAD_REQUEST [Error::InvalidToken(ErrorCode::InvalidEmailUndoToken)];
+    /// The token is unknown, used, overtaken or expired
+    InvalidRestore = BAD_REQUEST [Error::InvalidToken(ErrorCode::InvalidRestoreToken)];
     /// There is no valid access token
     Unauthenticated = UNAUTHORIZED [Error::Unauthenticated(ErrorCode::NotAuthenticated)];
     /// There is no valid access token, nor the credentials of a service
@@ -228,15 +269,25 @@ problems! {
     SessionNotFound = NOT_FOUND [Error::NotFound(ErrorCode::SessionNotFound)];
     /// It has changed since
     Stale = PRECONDITION_FAILED [Error::Stale];
+    /// This is the last administrator, or a change by cookie that doesn't come from the same origin
+    LastAdministrator = FORBIDDEN [
+        Error::Forbidden(ErrorCode::LastAdministrator),
+        Error::Forbidden(ErrorCode::CrossSiteRequest)
+    ];
     /// There is no such user
     UserNotFound = NOT_FOUND [Error::NotFound(ErrorCode::UserNotFound)];
-    /// Somebody else has this phone number or nickname
-    NumberOrNicknameTaken = CONFLICT [
+    /// Somebody else has this phone number or nickname; or the idempotency key was used with another
+    /// body, or its first request is still running: `Retry-After` tells when to come back
+    NotMadeNow = CONFLICT [
         Error::Conflict(ErrorCode::PhoneNumberAlreadyExists),
-        Error::Conflict(ErrorCode::NicknameAlreadyExists)
+        Error::Conflict(ErrorCode::NicknameAlreadyExists),
+        Error::Conflict(ErrorCode::IdempotencyKeyReused),
+        Error::Conflict(ErrorCode::IdempotencyKeyInUse)
     ];
     /// Somebody else has this nickname
     NicknameTaken = CONFLICT [Error::Conflict(ErrorCode::NicknameAlreadyExists)];
+    /// Somebody else has this address
+    EmailTaken = CONFLICT [Error::Conflict(ErrorCode::EmailTaken)];
     /// Somebody else has this address, phone number or nickname
     Taken = CONFLICT [
         Error::Conflict(ErrorCode::EmailTaken),
@@ -251,6 +302,8 @@ problems! {
     ];
     /// Fields are invalid: `errors` names them
     Invalid = UNPROCESSABLE_ENTITY [invalid()];
+    /// Fields are invalid, among them a password that is not the caller's: `errors` names them
+    InvalidOrWrongPassword = UNPROCESSABLE_ENTITY [wrong_password()];
     /// Too many requests: `Retry-After` tells when to come back
     TooManyRequests = TOO_MANY_REQUESTS [Error::RateLimited { retry_after: Duration::from_secs(1) }];
     /// The service has a fault

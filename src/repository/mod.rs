@@ -7,7 +7,10 @@
 //! no clock. Name each constraint in the migration and map it in [`error`]. Each function is run by
 //! a test against PostgreSQL, since queries are checked there and not by the compiler.
 
+pub mod email_changes;
 pub mod error;
+pub mod export;
+pub mod idempotency_keys;
 mod ids;
 pub mod jobs;
 pub mod login_throttle;

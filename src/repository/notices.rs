@@ -3,7 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, postgres::types::PgInterval};
 
-use crate::{domain::id::UserId, error::Result};
+use crate::{
+    domain::{id::UserId, token::RESET_LIFETIME},
+    error::Result,
+};
 
 /// What users are told of that others can cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +17,10 @@ pub enum Notice {
     AccountLocked,
     /// Somebody asked for another verification mail.
     VerificationResent,
+    /// Somebody asked for a link to a new password.
+    PasswordReset,
+    /// They asked for another address, which is told.
+    EmailChange,
 }
 
 impl Notice {
@@ -22,6 +29,20 @@ impl Notice {
             Self::AccountExists => "account_exists",
             Self::AccountLocked => "account_locked",
             Self::VerificationResent => "verification_resent",
+            Self::PasswordReset => "password_reset",
+            Self::EmailChange => "email_change",
+        }
+    }
+
+    /// The longest wait between two notices. Somebody who asks for links to a new password in
+    /// another's name must not keep the owner from getting one: while he waits, the last one is good.
+    fn longest_wait(self) -> TimeDelta {
+        match self {
+            Self::PasswordReset => RESET_LIFETIME,
+            Self::AccountExists
+            | Self::AccountLocked
+            | Self::VerificationResent
+            | Self::EmailChange => TimeDelta::hours(6),
         }
     }
 }
@@ -41,8 +62,8 @@ pub async fn forget(connection: &mut PgConnection, user_id: UserId, notice: Noti
 }
 
 /// Notes that a user is told now, unless he was told too short a while ago: answers whether to tell
-/// him. The wait is `first_wait`, and doubles with each notice, up to six hours, until a day passes
-/// without one.
+/// him. The wait is `first_wait`, and doubles with each notice, up to six hours (or as long as the
+/// link in it is good, if that is less), until a day passes without one.
 ///
 /// # Errors
 ///
@@ -63,17 +84,49 @@ pub async fn claim(
          on conflict on constraint notices_pkey do update set told_at = excluded.told_at, \
            times = case when n.told_at <= excluded.told_at - interval '1 day' then 1 else n.times + 1 end \
          where n.told_at <= excluded.told_at - \
-           least($4 * power(2, least(n.times, 20) - 1), greatest($4, interval '6 hours'))",
+           least($4 * power(2, least(n.times, 20) - 1), greatest($4, $5))",
     )
     .bind(user_id)
     .bind(notice.as_str())
     .bind(now)
-    .bind(PgInterval {
-        months: 0,
-        days: 0,
-        microseconds: first_wait.num_microseconds().unwrap_or(i64::MAX),
-    })
+    .bind(interval(first_wait))
+    .bind(interval(notice.longest_wait()))
     .execute(connection)
     .await?;
     Ok(claimed.rows_affected() == 1)
+}
+
+/// How long it is until [`claim`] takes the next notice.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn find_wait(
+    connection: &mut PgConnection,
+    user_id: UserId,
+    notice: Notice,
+    now: DateTime<Utc>,
+    first_wait: TimeDelta,
+) -> Result<TimeDelta> {
+    let next: Option<DateTime<Utc>> = sqlx::query_scalar(
+        "select told_at + least($3 * power(2, least(times, 20) - 1), greatest($3, $4)) \
+         from notices where user_id = $1 and kind = $2",
+    )
+    .bind(user_id)
+    .bind(notice.as_str())
+    .bind(interval(first_wait))
+    .bind(interval(notice.longest_wait()))
+    .fetch_optional(connection)
+    .await?;
+    Ok(next.map_or(TimeDelta::zero(), |next| {
+        (next - now).max(TimeDelta::zero())
+    }))
+}
+
+fn interval(delta: TimeDelta) -> PgInterval {
+    PgInterval {
+        months: 0,
+        days: 0,
+        microseconds: delta.num_microseconds().unwrap_or(i64::MAX),
+    }
 }

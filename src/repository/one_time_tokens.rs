@@ -11,7 +11,7 @@ use crate::{
     error::Result,
 };
 
-/// Stores a token in place of an older one of its purpose.
+/// Stores a token, good until `expires_at`, in place of an older one of its purpose.
 ///
 /// # Errors
 ///
@@ -22,6 +22,7 @@ pub async fn replace(
     purpose: Purpose,
     token: &OneTimeToken,
     now: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
 ) -> Result<()> {
     sqlx::query(
         "insert into one_time_tokens (user_id, purpose, digest, created_at, expires_at) values ($1, $2, $3, $4, $5) \
@@ -32,7 +33,7 @@ pub async fn replace(
     .bind(purpose.as_str())
     .bind(token.digest().as_slice())
     .bind(now)
-    .bind(now + purpose.lifetime())
+    .bind(expires_at)
     .execute(connection)
     .await?;
     Ok(())
@@ -56,6 +57,28 @@ pub async fn find_issued_at(
     .fetch_optional(connection)
     .await?;
     Ok(issued)
+}
+
+/// Whose token of this purpose it is, if it is good; it isn't used up.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn find_owner(
+    connection: &mut PgConnection,
+    purpose: Purpose,
+    token: &OneTimeToken,
+    now: DateTime<Utc>,
+) -> Result<Option<UserId>> {
+    let owner = sqlx::query_scalar(
+        "select user_id from one_time_tokens where purpose = $1 and digest = $2 and expires_at > $3",
+    )
+    .bind(purpose.as_str())
+    .bind(token.digest().as_slice())
+    .bind(now)
+    .fetch_optional(connection)
+    .await?;
+    Ok(owner)
 }
 
 /// Uses a token up: answers whether it was good.
@@ -86,7 +109,7 @@ pub async fn consume(
     Ok(consumed.rows_affected() == 1)
 }
 
-/// Takes a user's token of this purpose away, if there is one.
+/// Takes a user's tokens of these purposes away, as far as there are any.
 ///
 /// # Errors
 ///
@@ -94,11 +117,12 @@ pub async fn consume(
 pub async fn discard(
     connection: &mut PgConnection,
     user_id: UserId,
-    purpose: Purpose,
+    purposes: &[Purpose],
 ) -> Result<()> {
-    sqlx::query("delete from one_time_tokens where user_id = $1 and purpose = $2")
+    let purposes: Vec<_> = purposes.iter().map(|purpose| purpose.as_str()).collect();
+    sqlx::query("delete from one_time_tokens where user_id = $1 and purpose = any($2)")
         .bind(user_id)
-        .bind(purpose.as_str())
+        .bind(purposes)
         .execute(connection)
         .await?;
     Ok(())

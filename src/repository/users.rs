@@ -3,8 +3,10 @@
 mod change;
 mod credentials;
 mod new;
+mod snapshot;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgConnection};
 
 use crate::{
@@ -23,12 +25,13 @@ use crate::{
     error::Result,
 };
 
-pub use change::{delete, update, verify_email};
-pub use credentials::{Credentials, find_credentials, find_password_hash};
+pub use change::{delete, delete_unproven, erase_due, update, verify_email};
+pub use credentials::{Credentials, find_credentials, find_password_hash, set_password_hash};
 pub(super) use credentials::{OptionalCredentials, credentials_columns};
 pub use new::{
     claim_configured_admin, claim_first, insert, insert_unverified, is_configured_admin,
 };
+pub use snapshot::Snapshot;
 
 macro_rules! prefixed {
     ($table:literal; $first:literal $($column:literal)+) => {
@@ -58,7 +61,7 @@ macro_rules! columns {
     };
 }
 
-#[derive(FromRow)]
+#[derive(FromRow, Serialize, Deserialize)]
 pub(super) struct UserRow {
     id: UserId,
     nickname: String,

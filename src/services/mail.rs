@@ -1,20 +1,27 @@
-//! Mail to users: enqueued in the transaction that causes it, sent by the worker.
+//! Mail to users: enqueued in the transaction that causes it, sent by the worker; `user_mail.rs`
+//! beside has which mails there are, and what a job remembers of one.
+
+mod user_mail;
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretSlice};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize as _;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::platform::Platform;
 use crate::{
     domain::{
+        email::Email,
         id::UserId,
         message::{Mailbox, Message, MessageId},
-        token::{OneTimeToken, Purpose},
+        token::{
+            EMAIL_CHANGE_LIFETIME, EMAIL_UNDO_LIFETIME, OneTimeToken, Purpose, RESET_LIFETIME,
+            VERIFICATION_LIFETIME,
+        },
         user::User,
     },
     error::{Error, Result},
@@ -23,10 +30,14 @@ use crate::{
         sealer::Sealer,
     },
     repository::{
+        email_changes::{self, Side},
         jobs::{ClaimedJob, JobKind, NewJob, SealedSecret},
         users,
     },
 };
+
+pub use user_mail::UserMail;
+use user_mail::{Carries, Envelope};
 
 /// The job that sends one mail. 41 attempts, at most 48 minutes apart on average, take a little over 24
 /// hours.
@@ -34,57 +45,6 @@ pub const SEND_MAIL: JobKind = JobKind {
     name: "send_mail",
     max_attempts: 41,
 };
-
-/// What a job remembers of a mail. The address is not in it: mail goes to the address that the
-/// account has when it is sent.
-#[derive(Debug, Serialize, Deserialize)]
-struct Envelope {
-    mail: Mail,
-    user_id: Uuid,
-    message_id: MessageId,
-    #[serde(default)]
-    by_administrator: bool,
-}
-
-/// A mail to a user.
-#[derive(Debug, Clone, Copy)]
-pub enum UserMail<'a> {
-    /// A link that verifies the address.
-    EmailVerification(&'a OneTimeToken),
-    /// Locked after failed logins, with a link that unlocks.
-    LockedAfterFailedLogins(&'a OneTimeToken),
-    /// Locked by an administrator.
-    LockedByAdministrator,
-    /// Unlocked.
-    Unlocked,
-    /// Somebody tried to register with the account's address.
-    AccountExists,
-    /// A used refresh token came back, and its session was ended.
-    SessionReuse,
-}
-
-impl<'a> UserMail<'a> {
-    fn mail(self) -> Mail {
-        match self {
-            Self::EmailVerification(_) => Mail::EmailVerification,
-            Self::LockedAfterFailedLogins(_) | Self::LockedByAdministrator => Mail::AccountLocked,
-            Self::Unlocked => Mail::AccountUnlocked,
-            Self::AccountExists => Mail::AccountExists,
-            Self::SessionReuse => Mail::SessionReuse,
-        }
-    }
-
-    fn token(self) -> Option<(&'a OneTimeToken, Purpose)> {
-        match self {
-            Self::EmailVerification(token) => Some((token, Purpose::EmailVerification)),
-            Self::LockedAfterFailedLogins(token) => Some((token, Purpose::AccountUnlock)),
-            Self::LockedByAdministrator
-            | Self::Unlocked
-            | Self::AccountExists
-            | Self::SessionReuse => None,
-        }
-    }
-}
 
 /// What became of an attempt to send a mail.
 #[derive(Debug)]
@@ -97,6 +57,15 @@ pub enum Delivery {
     Transient(String),
     /// It failed for good.
     Permanent(String),
+}
+
+/// Whom a mail goes to, and what it is to say.
+struct Addressee {
+    user: User,
+    address: Email,
+    token: Option<OneTimeToken>,
+    /// The address that the account goes over to, where the mail is about that.
+    new_email: Option<Email>,
 }
 
 /// Enqueues and sends mail.
@@ -152,19 +121,21 @@ impl Mails {
     /// Never by what it is given.
     pub fn job(&self, user_id: UserId, mail: UserMail<'_>, now: DateTime<Utc>) -> Result<NewJob> {
         let message_id = MessageId::new(self.platform.random.uuid_v7(now), &self.from);
-        let secret = mail.token().map(|(token, purpose)| SealedSecret {
+        let secret = mail.token(now).map(|(token, expires_at)| SealedSecret {
             bytes: self.sealer.seal(
                 &*self.platform.random,
                 message_id.as_str().as_bytes(),
                 token.expose().as_bytes(),
             ),
-            expires_at: now + purpose.lifetime(),
+            expires_at,
         });
         let envelope = Envelope {
             mail: mail.mail(),
             user_id: user_id.0,
             message_id,
             by_administrator: matches!(mail, UserMail::LockedByAdministrator),
+            email_change: mail.email_change().map(|id| id.0),
+            link_expires_at: secret.as_ref().map(|secret| secret.expires_at),
         };
         let payload = serde_json::to_value(envelope).context("can't write a mail's envelope")?;
         Ok(NewJob {
@@ -184,7 +155,7 @@ impl Mails {
     /// May run twice for one job when a worker dies; the `Message-ID` is the same then.
     pub async fn deliver(&self, job: &ClaimedJob, now: DateTime<Utc>) -> Result<Delivery> {
         let envelope: Envelope =
-            Deserialize::deserialize(&job.payload).context("can't read a mail's envelope")?;
+            Envelope::deserialize(&job.payload).context("can't read a mail's envelope")?;
         let secret = job
             .sealed_secret
             .as_deref()
@@ -198,17 +169,11 @@ impl Mails {
                 "the mail's secret was sealed under another key".to_owned(),
             ));
         };
-        let (user, token) = match self
-            .addressee(&envelope, secret.as_ref(), job.created_at, now)
-            .await?
-        {
+        let addressee = match self.addressee(&envelope, secret.as_ref(), now).await? {
             Ok(addressee) => addressee,
             Err(unsent) => return Ok(unsent),
         };
-        let Some(address) = user.email.as_ref().map(|email| email.as_str().to_owned()) else {
-            return Ok(Delivery::Obsolete);
-        };
-        let values = self.values(&envelope, &user, token.as_ref())?;
+        let values = self.values(&envelope, &addressee)?;
         let rendered = self
             .catalog
             .render(envelope.mail, None, &values)
@@ -218,7 +183,7 @@ impl Mails {
             from: self.from.clone(),
             to: Mailbox {
                 name: None,
-                address,
+                address: addressee.address.as_str().to_owned(),
             },
             subject: rendered.subject,
             text: rendered.text,
@@ -236,75 +201,119 @@ impl Mails {
         &self,
         envelope: &Envelope,
         secret: Option<&SecretSlice<u8>>,
-        enqueued_at: DateTime<Utc>,
         now: DateTime<Utc>,
-    ) -> Result<Result<(User, Option<OneTimeToken>), Delivery>> {
+    ) -> Result<Result<Addressee, Delivery>> {
         let id = UserId(envelope.user_id);
-        let purpose = match envelope.mail {
-            Mail::EmailVerification => Some(Purpose::EmailVerification),
-            Mail::AccountLocked if !envelope.by_administrator => Some(Purpose::AccountUnlock),
-            Mail::AccountLocked
-            | Mail::AccountUnlocked
-            | Mail::AccountExists
-            | Mail::SessionReuse => None,
-        };
+        let carries = envelope.carries()?;
         let token = secret
             .map(|secret| String::from_utf8(secret.expose_secret().to_vec()))
             .transpose()
             .map_err(|_| anyhow!("a sealed token is not text"))?
             .map(OneTimeToken::presented);
         let mut connection = self.platform.pool.acquire().await?;
-        let found = match (purpose, &token) {
-            (Some(purpose), Some(token)) => {
+        let mut change = None;
+        let found = match (carries, &token) {
+            (Carries::Token(purpose), Some(token)) => {
                 users::find_with_token(&mut connection, id, purpose, token, now).await?
             }
+            (Carries::EmailChange(of, side), Some(token)) => {
+                change =
+                    email_changes::find_with_token(&mut connection, of, side, token, now).await?;
+                let user = users::find(&mut connection, id).await?;
+                user.map(|user| (user, change.is_some()))
+            }
             // Where there should be a token, it was wiped when it expired.
-            _ => users::find(&mut connection, id)
+            (_, _) => users::find(&mut connection, id)
                 .await?
-                .map(|user| (user, purpose.is_none())),
+                .map(|user| (user, matches!(carries, Carries::Nothing))),
         };
+        drop(connection);
         let Some((user, is_live)) = found else {
             return Ok(Err(Delivery::Obsolete));
         };
-        let (false, Some(purpose)) = (is_live, purpose) else {
-            return Ok(Ok((user, token)));
+        if !is_live {
+            let is_verified = matches!(carries, Carries::Token(Purpose::EmailVerification))
+                && user.email_verified_at.is_some();
+            let has_expired = envelope.link_expires_at.is_some_and(|at| at <= now);
+            return Ok(Err(if has_expired && !is_verified {
+                Delivery::Permanent("its link expired before it could be sent".to_owned())
+            } else {
+                Delivery::Obsolete
+            }));
+        }
+        let (new_email, old_email) = change.map_or((None, None), |change| {
+            (Some(change.new_email), change.old_email)
+        });
+        let address = match carries {
+            Carries::EmailChange(_, Side::New) => new_email.clone(),
+            Carries::EmailChange(_, Side::Old) => old_email,
+            Carries::Nothing | Carries::Token(_) => user.email.clone(),
         };
-        let verified = purpose == Purpose::EmailVerification && user.email_verified_at.is_some();
-        Ok(Err(if now < enqueued_at + purpose.lifetime() || verified {
-            Delivery::Obsolete
-        } else {
-            Delivery::Permanent("its link expired before it could be sent".to_owned())
+        Ok(address.map_or(Err(Delivery::Obsolete), |address| {
+            Ok(Addressee {
+                user,
+                address,
+                token,
+                new_email,
+            })
         }))
     }
 
-    fn values(
-        &self,
-        envelope: &Envelope,
-        user: &User,
-        token: Option<&OneTimeToken>,
-    ) -> Result<Values> {
+    fn values(&self, envelope: &Envelope, addressee: &Addressee) -> Result<Values> {
+        let Addressee {
+            user,
+            token,
+            new_email,
+            ..
+        } = addressee;
         let first_name = user.profile.first_name.as_ref().map(|name| name.as_str());
         let values = Values::new().text("name", greeting_name(first_name, user.nickname.as_str()));
-        let link = |path: &str| -> Result<Link> {
-            let token = token.context("the mail needs a link and has no token")?;
-            Ok(self
-                .site
-                .link(&[path, &user.id.to_string(), token.expose()]))
+        let link = |path: &str, id: Option<Uuid>| -> Result<Link> {
+            let token = token
+                .as_ref()
+                .context("the mail needs a link and has no token")?;
+            let id = id.map(|id| id.to_string());
+            let segments = [Some(path), id.as_deref(), Some(token.expose())];
+            let segments: Vec<_> = segments.into_iter().flatten().collect();
+            Ok(self.site.link(&segments))
         };
+        let user_id = Some(user.id.0);
         Ok(match envelope.mail {
-            Mail::EmailVerification => {
-                let hours = Purpose::EmailVerification.lifetime().num_hours();
-                values
-                    .link("link", link("verify-email")?)
-                    .number("hours", hours.unsigned_abs())
-            }
+            Mail::EmailVerification => values
+                .link("link", link("verify-email", user_id)?)
+                .number("hours", VERIFICATION_LIFETIME.num_hours().unsigned_abs()),
             Mail::AccountLocked if envelope.by_administrator => {
                 values.flag("by_administrator", true)
             }
             Mail::AccountLocked => values
                 .flag("by_administrator", false)
-                .link("link", link("unlock-account")?),
-            Mail::AccountUnlocked | Mail::AccountExists | Mail::SessionReuse => values,
+                .link("link", link("unlock-account", user_id)?),
+            Mail::PasswordReset => values
+                .link("link", link("password-reset", None)?)
+                .number("minutes", RESET_LIFETIME.num_minutes().unsigned_abs()),
+            Mail::EmailChange => values
+                .link("link", link("confirm-email", envelope.email_change)?)
+                .number("hours", EMAIL_CHANGE_LIFETIME.num_hours().unsigned_abs()),
+            Mail::EmailChanged => values
+                .text(
+                    "address",
+                    &new_email.as_ref().map(Email::masked).unwrap_or_default(),
+                )
+                .link("link", link("undo-email-change", envelope.email_change)?)
+                .number("hours", EMAIL_UNDO_LIFETIME.num_hours().unsigned_abs()),
+            Mail::AccountDeletion => {
+                let due = user
+                    .deletion_due_at
+                    .context("the mail tells of a deletion that nobody asked for")?;
+                values
+                    .text("date", &due.format("%-d %B %Y").to_string())
+                    .link("link", link("restore-account", user_id)?)
+            }
+            Mail::AccountUnlocked
+            | Mail::AccountExists
+            | Mail::PasswordChanged
+            | Mail::AccountRestored
+            | Mail::SessionReuse => values,
         })
     }
 }

@@ -6,7 +6,10 @@ use super::platform::Platform;
 use crate::{
     domain::signing_key::swept_before,
     error::Result,
-    repository::{jobs::JobKind, login_throttle, one_time_tokens, sessions, signing_keys},
+    repository::{
+        email_changes, idempotency_keys, jobs::JobKind, login_throttle, one_time_tokens, sessions,
+        signing_keys, users,
+    },
 };
 
 /// The job that clears away what has expired.
@@ -17,6 +20,8 @@ pub const SWEEP: JobKind = JobKind {
 
 /// Rows deleted in one statement.
 const BATCH: u16 = 1000;
+/// Accounts erased in one statement, each with all that belongs to it.
+const ACCOUNTS_BATCH: u16 = 100;
 
 /// Clears away what has expired.
 pub struct Maintenance {
@@ -29,8 +34,9 @@ impl Maintenance {
         Self { platform }
     }
 
-    /// Deletes expired sessions, tokens and charges of logins, and keys that were retired long ago, a
-    /// batch at a time.
+    /// Erases accounts whose owners have let the time to restore them pass, and deletes expired
+    /// sessions, tokens, changes of addresses, charges of logins and idempotency keys, and signing
+    /// keys that were retired long ago, a batch at a time.
     ///
     /// # Errors
     ///
@@ -38,12 +44,25 @@ impl Maintenance {
     pub async fn sweep(&self, now: DateTime<Utc>) -> Result<()> {
         let batch = i64::from(BATCH);
         let mut connection = self.platform.pool.acquire().await?;
+        loop {
+            let erased = users::erase_due(&mut connection, now, i64::from(ACCOUNTS_BATCH)).await?;
+            for user_id in &erased {
+                tracing::info!(%user_id, "account erased");
+            }
+            if erased.len() < usize::from(ACCOUNTS_BATCH) {
+                break;
+            }
+        }
         while sessions::sweep(&mut connection, now, batch).await? == u64::from(BATCH) {}
         while one_time_tokens::sweep(&mut connection, now, batch).await? == u64::from(BATCH) {}
         let before = swept_before(now);
         while signing_keys::sweep(&mut connection, before, batch).await? == u64::from(BATCH) {}
+        while email_changes::sweep(&mut connection, now, batch).await? == u64::from(BATCH) {}
         let override_ = self.platform.clock.database_override();
         while login_throttle::sweep(&mut connection, override_, batch).await? == u64::from(BATCH) {}
+        while idempotency_keys::sweep(&mut connection, override_, batch).await? == u64::from(BATCH)
+        {
+        }
         Ok(())
     }
 }

@@ -7,12 +7,19 @@
 //! commits it visibly; what has an effect outside the database is a job in that transaction.
 
 pub mod access_tokens;
+mod address_job;
 pub mod context;
+pub mod deletion;
+pub mod email_change;
+pub mod export;
+pub mod idempotency;
 pub mod login;
 pub mod mail;
 pub mod maintenance;
 pub mod me;
 pub mod nicknames;
+pub mod password_reset;
+pub mod passwords;
 pub mod platform;
 pub mod preferences;
 pub mod profiles;
@@ -28,9 +35,10 @@ pub mod verification;
 use std::sync::Arc;
 
 use self::{
-    login::Login, mail::Mails, maintenance::Maintenance, me::Me, preferences::Preferences,
-    profiles::Profiles, registration::Registration, sessions::Sessions, signing_keys::SigningKeys,
-    users::Users, verification::Verification,
+    deletion::Deletion, email_change::EmailChanges, export::Export, idempotency::Idempotency,
+    login::Login, mail::Mails, maintenance::Maintenance, me::Me, password_reset::PasswordReset,
+    passwords::Passwords, preferences::Preferences, profiles::Profiles, registration::Registration,
+    sessions::Sessions, signing_keys::SigningKeys, users::Users, verification::Verification,
 };
 use crate::{error::Error, infra::password_hasher::Busy};
 
@@ -39,6 +47,8 @@ pub use context::{Client, Ctx};
 /// Every service, built once; cheap to clone.
 #[derive(Clone)]
 pub struct Services {
+    /// Knows requests that are sent again.
+    pub idempotency: Arc<Idempotency>,
     /// Makes accounts.
     pub registration: Arc<Registration>,
     /// Verifies addresses.
@@ -55,6 +65,16 @@ pub struct Services {
     pub preferences: Arc<Preferences>,
     /// Public profiles.
     pub profiles: Arc<Profiles>,
+    /// Sets passwords of people who have forgotten theirs.
+    pub password_reset: Arc<PasswordReset>,
+    /// Checks and changes passwords of users who are logged in.
+    pub passwords: Arc<Passwords>,
+    /// Changes addresses for their owners.
+    pub email_changes: Arc<EmailChanges>,
+    /// Deletes accounts for their owners, and restores them.
+    pub deletion: Arc<Deletion>,
+    /// Tells users what is kept of them.
+    pub export: Arc<Export>,
     /// Manages users.
     pub users: Arc<Users>,
     /// Enqueues and sends mail.

@@ -36,6 +36,8 @@ pub enum Limited {
     Register,
     /// A request for another verification mail.
     Resend,
+    /// A request for a link to a new password.
+    Reset,
 }
 
 /// Limits per client address.
@@ -45,6 +47,7 @@ struct Limiters {
     login: DefaultKeyedRateLimiter<IpAddr>,
     register: DefaultKeyedRateLimiter<IpAddr>,
     resend: DefaultKeyedRateLimiter<IpAddr>,
+    reset: DefaultKeyedRateLimiter<IpAddr>,
 }
 
 impl RateLimits {
@@ -55,16 +58,20 @@ impl RateLimits {
             login: limiter(config.login),
             register: limiter(config.register),
             resend: limiter(config.resend),
+            reset: limiter(config.reset),
         }))
     }
 
     /// Forgets clients that did nothing lately.
     fn tidy(&self) {
-        for limiter in self
-            .0
-            .iter()
-            .flat_map(|limiters| [&limiters.login, &limiters.register, &limiters.resend])
-        {
+        for limiter in self.0.iter().flat_map(|limiters| {
+            [
+                &limiters.login,
+                &limiters.register,
+                &limiters.resend,
+                &limiters.reset,
+            ]
+        }) {
             if limiter.len() > MANY {
                 limiter.retain_recent();
                 limiter.shrink_to_fit();
@@ -85,6 +92,7 @@ impl RateLimits {
             Limited::Login => &limiters.login,
             Limited::Register => &limiters.register,
             Limited::Resend => &limiters.resend,
+            Limited::Reset => &limiters.reset,
         };
         limiter.check_key(&network(address)).map_err(|until| {
             metrics::counter!("rate_limited_total", "what" => format!("{what:?}").to_lowercase())
@@ -144,6 +152,7 @@ mod tests {
             login: rate,
             register: rate,
             resend: rate,
+            reset: rate,
         }));
         let check = |address| limits.check(&from(address), Limited::Login);
         assert!(check("192.0.2.1").is_ok());

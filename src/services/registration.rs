@@ -1,10 +1,14 @@
 //! Making accounts: by registration, by a manager, at start and at the command line.
 //! `new_account.rs` beside has what an account needs to be made, `account_exists.rs` what happens where
-//! there is one already and nobody may learn it, `compat.rs` registration by the older APIs.
+//! there is one already and nobody may learn it, `repeated.rs` what is different where a request may be
+//! sent again, `administrators.rs` accounts that nobody registers, `compat.rs` registration by the older
+//! APIs.
 
 mod account_exists;
+mod administrators;
 mod compat;
 mod new_account;
+mod repeated;
 
 use std::sync::{
     Arc,
@@ -17,6 +21,7 @@ use tracing::instrument;
 
 use super::{
     Ctx,
+    idempotency::Idempotency,
     mail::{Mails, UserMail},
     nicknames::Nicknames,
     platform::Platform,
@@ -29,10 +34,11 @@ use crate::{
     },
     error::{Error, ErrorCode, Result},
     infra::password_hasher::PasswordHasher,
-    repository::{jobs::NewJob, users},
+    repository::{idempotency_keys::Claim, jobs::NewJob, users},
 };
 
-pub use account_exists::NOTIFY_ACCOUNT_EXISTS;
+pub use account_exists::{NOTIFY_ACCOUNT_EXISTS, account_exists_job};
+pub use administrators::EnsuredAdmin;
 use new_account::also_taken;
 pub use new_account::{NAMELESS, NewAccount};
 
@@ -46,17 +52,6 @@ pub enum Registered {
     User(Box<User>),
     /// The service doesn't tell: see `HIDE_ACCOUNT_EXISTENCE`.
     Undisclosed,
-}
-
-/// What became of the administrator whom a setting asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EnsuredAdmin {
-    /// He was made.
-    Made(UserId),
-    /// He was made before, or is an administrator already.
-    MadeBefore,
-    /// Somebody else, who is no administrator, has the address.
-    AddressTaken(UserId),
 }
 
 /// The policy for new accounts.
@@ -75,6 +70,7 @@ pub struct Registration {
     nicknames: Nicknames,
     mails: Arc<Mails>,
     limits: Arc<RateLimits>,
+    idempotency: Arc<Idempotency>,
     policy: RegistrationPolicy,
     /// Whether the place of the first user is known to be taken, for good.
     first_user_exists: AtomicBool,
@@ -87,6 +83,7 @@ impl Registration {
         hasher: Arc<PasswordHasher>,
         mails: Arc<Mails>,
         limits: Arc<RateLimits>,
+        idempotency: Arc<Idempotency>,
         policy: RegistrationPolicy,
     ) -> Self {
         Self {
@@ -95,6 +92,7 @@ impl Registration {
             hasher,
             mails,
             limits,
+            idempotency,
             policy,
             first_user_exists: AtomicBool::new(false),
         }
@@ -114,8 +112,21 @@ impl Registration {
     /// first user.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn register(&self, ctx: &Ctx, account: NewAccount) -> Result<Registered> {
+        self.check_registration(ctx, &account)?;
+        self.register_checked(ctx, account, None).await
+    }
+
+    fn check_registration(&self, ctx: &Ctx, account: &NewAccount) -> Result<()> {
         self.limits.check(ctx, Limited::Register)?;
-        account.check()?;
+        account.check()
+    }
+
+    async fn register_checked(
+        &self,
+        ctx: &Ctx,
+        account: NewAccount,
+        claim: Option<&Claim>,
+    ) -> Result<Registered> {
         let hash = self.hasher.hash(&account.password).await?;
         let name = account.login_name()?;
         let mut account = account;
@@ -134,14 +145,14 @@ impl Registration {
             false => Role::Anonymous,
         };
         let made = self
-            .insert_registered(&mut connection, ctx, account, &hash, first_role)
+            .insert_registered(&mut connection, ctx, account, &hash, first_role, claim)
             .await;
         let user = match made {
             Err(Error::Conflict(
                 ErrorCode::EmailAlreadyExists | ErrorCode::PhoneNumberAlreadyExists,
             )) if self.policy.hide_account_existence => {
                 // On the same connection: to wait for another one would tell.
-                self.tell_owner(&mut connection, name).await?;
+                self.tell_owner(&mut connection, name, claim).await?;
                 return Ok(Registered::Undisclosed);
             }
             made => made?,
@@ -165,6 +176,16 @@ impl Registration {
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn add(&self, ctx: &Ctx, account: NewAccount, role: Option<Role>) -> Result<User> {
         ctx.require(Permission::AddUser)?;
+        self.add_permitted(ctx, account, role, None).await
+    }
+
+    async fn add_permitted(
+        &self,
+        ctx: &Ctx,
+        account: NewAccount,
+        role: Option<Role>,
+        claim: Option<&Claim>,
+    ) -> Result<User> {
         let role = role.unwrap_or(Role::Anonymous);
         check_grant(ctx.actor, role)?;
         account.check()?;
@@ -180,74 +201,15 @@ impl Registration {
         let user = self
             .insert_unverified(&mut transaction, ctx, account, role, &hash)
             .await?;
+        if let Some(claim) = claim {
+            let idempotency = &self.idempotency;
+            idempotency
+                .store(&mut transaction, claim, Some(&user))
+                .await?;
+        }
         transaction.commit().await?;
         self.made(&user);
         Ok(user)
-    }
-
-    /// The service at start, or an operator, makes an administrator whose address needs no verification.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Forbidden`] for anybody else; [`Error::Invalid`] without an address;
-    /// [`ErrorCode::EmailAlreadyExists`], [`ErrorCode::PhoneNumberAlreadyExists`],
-    /// [`ErrorCode::NicknameAlreadyExists`].
-    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
-    pub async fn create_admin(&self, ctx: &Ctx, account: NewAccount) -> Result<User> {
-        if !matches!(ctx.actor, Actor::System | Actor::Operator) {
-            return Err(Error::Forbidden(ErrorCode::OperationNotPermitted));
-        }
-        account.address()?;
-        account.check()?;
-        let hash = self.hasher.hash(&account.password).await?;
-        let mut transaction = self.platform.pool.begin().await?;
-        self.claim_first(&mut transaction, ctx).await?;
-        let mut user = self.user(ctx, account, Role::Admin);
-        user.0.email_verified_at = Some(ctx.now);
-        let user = self.insert(&mut transaction, user, &hash, None).await?;
-        transaction.commit().await?;
-        self.made(&user);
-        Ok(user)
-    }
-
-    /// Makes the administrator whom a setting asks for, once: not again when he was deleted.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`] without an address; if the database fails.
-    ///
-    /// # Concurrency
-    ///
-    /// Of several instances that start at once one makes the account.
-    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
-    pub async fn ensure_admin(&self, ctx: &Ctx, account: NewAccount) -> Result<EnsuredAdmin> {
-        let email = account.address()?.clone();
-        let mut connection = self.platform.pool.acquire().await?;
-        let is_known = users::is_configured_admin(&mut connection, &email).await?;
-        drop(connection);
-        if is_known {
-            return Ok(EnsuredAdmin::MadeBefore);
-        }
-        let hash = self.hasher.hash(&account.password).await?;
-        let mut transaction = self.platform.pool.begin().await?;
-        if !users::claim_configured_admin(&mut transaction, &email, ctx.now).await? {
-            return Ok(EnsuredAdmin::MadeBefore);
-        }
-        let known = users::find_by_email(&mut transaction, &email.normalized()).await?;
-        if let Some(user) = known {
-            if user.role != Role::Admin {
-                // Nothing is noted: when that account is gone, the administrator is made.
-                return Ok(EnsuredAdmin::AddressTaken(user.id));
-            }
-            transaction.commit().await?;
-            return Ok(EnsuredAdmin::MadeBefore);
-        }
-        self.claim_first(&mut transaction, ctx).await?;
-        let mut user = self.user(ctx, account, Role::Admin);
-        user.0.email_verified_at = Some(ctx.now);
-        let user = self.insert(&mut transaction, user, &hash, None).await?;
-        transaction.commit().await?;
-        Ok(EnsuredAdmin::Made(user.id))
     }
 
     /// Stores an account of role ANONYMOUS, or of `first_role` if it is the first of all.
@@ -258,20 +220,30 @@ impl Registration {
         account: NewAccount,
         hash: &PasswordHash,
         first_role: Role,
+        claim: Option<&Claim>,
     ) -> Result<User> {
-        if self.first_user_exists.load(Ordering::Relaxed) {
+        let first_user_exists = self.first_user_exists.load(Ordering::Relaxed);
+        if first_user_exists && claim.is_none() {
             return self
                 .insert_unverified(connection, ctx, account, Role::Anonymous, hash)
                 .await;
         }
         let mut transaction = connection.begin().await?;
-        let role = match self.claim_first(&mut transaction, ctx).await? {
+        let is_first = !first_user_exists && self.claim_first(&mut transaction, ctx).await?;
+        let role = match is_first {
             true => first_role,
             false => Role::Anonymous,
         };
         let user = self
             .insert_unverified(&mut transaction, ctx, account, role, hash)
             .await?;
+        if let Some(claim) = claim {
+            // Stored like what is stored where the account was there before.
+            let told = (!self.policy.hide_account_existence).then_some(&user);
+            self.idempotency
+                .store(&mut transaction, claim, told)
+                .await?;
+        }
         transaction.commit().await?;
         Ok(user)
     }

@@ -25,11 +25,11 @@ use crate::{
         phone::PhoneNumber,
         profile::ProfilePatch,
         role::Role,
-        token::{OneTimeToken, Purpose},
+        token::{OneTimeToken, Purpose, VERIFICATION_LIFETIME},
         user::User,
     },
     error::{Error, ErrorCode, FieldError, Result, Rule},
-    repository::{one_time_tokens, sessions, users},
+    repository::{email_changes, one_time_tokens, sessions, users},
 };
 
 /// A change of a user.
@@ -155,21 +155,25 @@ impl Users {
         user.updated_at = ctx.now;
         users::update(&mut transaction, &mut user)
             .await
-            .map_err(|error| match error {
-                Error::Conflict(ErrorCode::EmailAlreadyExists) => {
-                    Error::Conflict(ErrorCode::EmailTaken)
-                }
-                error => error,
-            })?;
+            .map_err(Error::of_new_address)?;
         if new_address {
             let token = OneTimeToken::new(self.platform.random.bytes());
-            one_time_tokens::discard(&mut transaction, id, Purpose::AccountUnlock).await?;
+            // What went to the old address is void.
+            let void = [
+                Purpose::AccountUnlock,
+                Purpose::PasswordReset,
+                Purpose::OpenPasswordReset,
+                Purpose::AccountRestore,
+            ];
+            one_time_tokens::discard(&mut transaction, id, &void).await?;
+            email_changes::discard_all(&mut transaction, id).await?;
             one_time_tokens::replace(
                 &mut transaction,
                 id,
                 Purpose::EmailVerification,
                 &token,
                 ctx.now,
+                ctx.now + VERIFICATION_LIFETIME,
             )
             .await?;
             self.mails
@@ -319,7 +323,7 @@ pub(super) async fn subject(
 }
 
 /// Makes sure that, without this user's power, an administrator who can log in is left.
-async fn keep_an_admin(connection: &mut PgConnection, user: &User) -> Result<()> {
+pub(super) async fn keep_an_admin(connection: &mut PgConnection, user: &User) -> Result<()> {
     if is_last_admin(connection, user).await? {
         return Err(Error::Forbidden(ErrorCode::LastAdministrator));
     }

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 use tracing::instrument;
 
 use super::{
-    Ctx,
+    Ctx, address_job,
     mail::{Mails, UserMail},
     platform::Platform,
     rate_limits::{Limited, RateLimits},
@@ -17,12 +15,12 @@ use crate::{
     domain::{
         email::Email,
         id::UserId,
-        token::{OneTimeToken, Purpose},
+        token::{OneTimeToken, Purpose, VERIFICATION_LIFETIME},
     },
     error::{Error, ErrorCode, Result},
     infra::keys::PurposeKey,
     repository::{
-        jobs::{JobKind, NewJob},
+        jobs::JobKind,
         notices::{self, Notice},
         one_time_tokens, users,
     },
@@ -36,21 +34,6 @@ pub const RESEND_VERIFICATION: JobKind = JobKind {
 
 /// How long an account must wait for the next verification mail; the wait doubles each time.
 const RESEND_WAIT: TimeDelta = TimeDelta::minutes(1);
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Resend {
-    email: String,
-}
-
-/// The job [`RESEND_VERIFICATION`] for this address in lower case.
-///
-/// # Errors
-///
-/// Never by what it is given.
-pub fn resend_job(email: String) -> Result<NewJob> {
-    let payload = serde_json::to_value(Resend { email }).context("can't write a job")?;
-    Ok(NewJob::new(RESEND_VERIFICATION, payload))
-}
 
 /// Verifies addresses.
 pub struct Verification {
@@ -114,16 +97,7 @@ impl Verification {
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn resend(&self, ctx: &Ctx, email: &Email) -> Result<()> {
         self.limits.check(ctx, Limited::Resend)?;
-        let email = email.normalized();
-        let key = u128::from_be_bytes(
-            self.dedupe_key.tag(&[email.as_bytes()])[..16]
-                .try_into()
-                .context("a tag has 32 bytes")?,
-        );
-        let job = NewJob {
-            dedupe_key: Some(format!("{}:{key:032x}", RESEND_VERIFICATION.name)),
-            ..resend_job(email)?
-        };
+        let job = address_job::deduplicated(RESEND_VERIFICATION, email, &self.dedupe_key)?;
         let mut connection = self.platform.pool.acquire().await?;
         self.platform.queue.enqueue(&mut connection, &job).await?;
         self.platform.queue.wake();
@@ -141,7 +115,7 @@ impl Verification {
     ///
     /// The user's row is locked, so that jobs for one account take turns.
     pub async fn resend_now(&self, payload: &serde_json::Value, now: DateTime<Utc>) -> Result<()> {
-        let Resend { email } = Deserialize::deserialize(payload).context("can't read a job")?;
+        let email = address_job::read(payload)?;
         let mut transaction = self.platform.pool.begin().await?;
         let Some(user) = users::find_by_email(&mut transaction, &email).await? else {
             return Ok(());
@@ -159,7 +133,9 @@ impl Verification {
             return Ok(());
         }
         let token = OneTimeToken::new(self.platform.random.bytes());
-        one_time_tokens::replace(&mut transaction, user.id, purpose, &token, now).await?;
+        let expires_at = now + VERIFICATION_LIFETIME;
+        one_time_tokens::replace(&mut transaction, user.id, purpose, &token, now, expires_at)
+            .await?;
         self.mails
             .enqueue(
                 &mut transaction,

@@ -10,9 +10,11 @@ use crate::{
     infra::clock::Clock,
     repository::jobs::{ClaimedJob, JobKind},
     services::{
+        email_change::{self, EmailChanges},
         login::{self, Login},
         mail::{self, Delivery, Mails},
         maintenance::{self, Maintenance},
+        password_reset::{self, PasswordReset},
         registration::{self, Registration},
         verification::{self, Verification},
     },
@@ -97,6 +99,20 @@ handler! {
     /// Sends another verification mail, if there is a reason for one.
     ResendVerification(Verification), verification::RESEND_VERIFICATION, DATABASE_TIME, |verification, job, now| {
         outcome(verification.resend_now(&job.payload, now).await)
+    }
+}
+
+handler! {
+    /// Sends a link to a new password, if there is an account to send it to.
+    MailPasswordReset(PasswordReset), password_reset::MAIL_PASSWORD_RESET, DATABASE_TIME, |resets, job, now| {
+        outcome(resets.mail_link(&job.payload, now).await)
+    }
+}
+
+handler! {
+    /// Asks a new address to confirm that it is to take the place of the old one.
+    OfferEmailChange(EmailChanges), email_change::OFFER_EMAIL_CHANGE, DATABASE_TIME, |changes, job, now| {
+        outcome(changes.offer(&job.payload, now).await)
     }
 }
 

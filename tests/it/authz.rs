@@ -73,6 +73,20 @@ pub const MATRIX: &[Row] = &[
     everybody("unlock_account", 400),
     everybody("confirm_unlock", 400),
     everybody("list_keys", 200),
+    everybody("request_password_reset", 202),
+    everybody("reset_password", 400),
+    everybody("show_password_reset", 200),
+    everybody("submit_password_reset", 400),
+    everybody("confirm_email_change", 400),
+    everybody("submit_email_change", 400),
+    everybody("undo_email_change", 400),
+    everybody("submit_email_undo", 400),
+    everybody("restore_account", 400),
+    everybody("confirm_restoration", 400),
+    // Not by those who don't know the password; the caller lives on.
+    users("delete_me", 422),
+    users("change_my_password", 204),
+    users("change_my_email", 202),
     everybody("live", 200),
     everybody("ready", 200),
     managers("list_users", 200),
@@ -84,6 +98,7 @@ pub const MATRIX: &[Row] = &[
     managers("delete_user", 204),
     managers("list_user_sessions", 200),
     managers("end_user_sessions", 204),
+    admins("restore_user", 200),
     everybody("revoke_token", 200),
     admins("introspect_token", 200),
     everybody("create_session", 201),
@@ -92,6 +107,7 @@ pub const MATRIX: &[Row] = &[
     users("end_other_sessions", 204),
     users("get_me", 200),
     users("update_me", 200),
+    users("export_me", 200),
     everybody("get_profile", 404),
     users("end_current_session", 204),
 ];
@@ -110,6 +126,7 @@ fn request<'a>(
         .replace("{user_id}", &target.id.to_string())
         .replace("{session_id}", &Uuid::nil().to_string())
         .replace("{nickname}", "nobody_has_it")
+        .replace("{change_id}", &target.id.to_string())
         .replace("{token}", "no-token");
     let request = app.request(&documented.method, &path);
     let new_user = json!({
@@ -118,7 +135,16 @@ fn request<'a>(
     });
     match operation {
         "register" | "add_user" => request.json(&new_user),
-        "resend_verification" => request.json(&json!({"email": target.email})),
+        "resend_verification" | "request_password_reset" => {
+            request.json(&json!({"email": target.email}))
+        }
+        "reset_password" => request.json(&json!({"token": "no-token", "new_password": PASSWORD})),
+        "submit_password_reset" => request.form(&[("new_password", PASSWORD)]),
+        "delete_me" => request.json(&json!({"password": "another password"})),
+        "change_my_password" => {
+            request.json(&json!({"current_password": PASSWORD, "new_password": PASSWORD}))
+        }
+        "change_my_email" => request.json(&json!({"email": new_user["email"]})),
         "update_user" | "update_me" => request.json(&json!({"first_name": "Ada"})),
         "revoke_token" | "introspect_token" => request.form(&[("token", "none")]),
         "login" | "create_session" => {

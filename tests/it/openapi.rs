@@ -257,6 +257,12 @@ async fn the_examples_of_requests_are_taken_as_they_are() {
         .send()
         .await
         .expect(200);
+    let address = example_of("request_password_reset");
+    app.post("/password-reset")
+        .json(address)
+        .send()
+        .await
+        .expect(202);
     let resend = example_of("resend_verification");
     app.post("/verify-email/resend")
         .json(resend)

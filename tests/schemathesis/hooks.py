@@ -26,15 +26,21 @@ def before_call(context, case, kwargs):
     # Reading oneself is left in.
     if (case.path_parameters or {}).get("user_id") == ADMIN_ID and case.method != "GET":
         case.path_parameters["user_id"] = str(uuid.uuid4())
+    body = case.body if isinstance(case.body, dict) else {}
+    is_valid = case.meta is not None and case.meta.generation.mode.is_positive
+    # Nor does he delete himself, or give himself a password that this run doesn't know.
+    for member in ("password", "current_password"):
+        if case.path.startswith("/me") and body.get(member) == CREDENTIALS["password"]:
+            body[member] = "not my password"
+    if case.path == "/me/password" and is_valid and len(body["new_password"]) % 2 == 0:
+        body["current_password"] = body["new_password"] = CREDENTIALS["password"]
     if (
         case.path == "/login/"
         and case.method == "POST"
-        and case.meta is not None
-        and case.meta.generation.mode.is_positive
-        and isinstance(case.body, dict)
-        and len(case.body.get("username", "")) % 2 == 0
+        and is_valid
+        and len(body.get("username", "")) % 2 == 0
     ):
-        case.body.update(CREDENTIALS)
+        body.update(CREDENTIALS)
 
 
 @schemathesis.check

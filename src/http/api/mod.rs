@@ -1,10 +1,17 @@
 //! The native API: one file a noun, each with its handlers, its DTOs and its `router()`.
 
+mod address_body;
+pub mod deletion;
+pub mod email_change;
+pub mod export;
 pub mod health;
 pub mod keys;
 pub mod links;
 pub mod login;
+mod mailed_link;
 pub mod me;
+pub mod password_reset;
+pub mod passwords;
 mod profile_body;
 pub mod profiles;
 pub mod registration;
@@ -33,8 +40,13 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .merge(sessions::router())
         .merge(unlock::router())
         .merge(me::router())
+        .merge(export::router())
         .merge(profiles::router())
         .merge(keys::router())
+        .merge(password_reset::router())
+        .merge(passwords::router())
+        .merge(email_change::router())
+        .merge(deletion::router())
         .merge(users::router())
         .merge(health::router())
 }

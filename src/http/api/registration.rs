@@ -31,11 +31,11 @@ use crate::{
     error::{FieldErrors, Result, Rule},
     http::{
         error::Answer,
-        extract::{Anyone, Json},
+        extract::{Anyone, IdempotencyParam, Idempotent, answer},
         mount,
         openapi::{
-            Internal, Invalid, MalformedOrEmailExists, NumberOrNicknameTaken, TooLarge,
-            TooManyRequests, Unavailable, UnsupportedMediaType,
+            Internal, Invalid, MalformedOrEmailExists, NotMadeNow, TooLarge, TooManyRequests,
+            Unavailable, UnsupportedMediaType,
         },
         state::AppState,
     },
@@ -144,7 +144,8 @@ impl ToSchema for RegistrationBody {
     }
 }
 
-fn typed_password<'de, D: Deserializer<'de>>(
+/// A password as it was typed, if there is one.
+pub(super) fn typed_password<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Option<TypedPassword>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.map(TypedPassword::new))
@@ -249,22 +250,26 @@ pub struct MessageBody {
 /// ignored.
 #[utoipa::path(
     post, path = "/register/", operation_id = "register", tag = "accounts",
-    request_body = RegistrationBody,
+    params(IdempotencyParam), request_body = RegistrationBody,
     responses(
-        (status = 200, description = "The new user", body = UserBody),
+        (status = 200, description = "The new user", body = UserBody, headers(
+            ("Idempotency-Replayed" = bool, description = "On the answer of an earlier request with this idempotency key"),
+        )),
         (status = 202, description = "With HIDE_ACCOUNT_EXISTENCE: the same for each address and each phone number", body = MessageBody,
+         headers(("Idempotency-Replayed" = bool, description = "On the answer of an earlier request with this idempotency key")),
          example = json!({"message": "Check your mail"})),
-        MalformedOrEmailExists, NumberOrNicknameTaken, TooLarge, UnsupportedMediaType, Invalid, TooManyRequests, Internal, Unavailable
+        MalformedOrEmailExists, NotMadeNow, TooLarge, UnsupportedMediaType, Invalid, TooManyRequests, Internal, Unavailable
     ),
 )]
 async fn register(
     State(state): State<AppState>,
     Anyone(ctx): Anyone,
-    Json(body): Json<NewUserBody>,
+    Idempotent { body, request }: Idempotent<NewUserBody>,
 ) -> Answer<Response> {
     let account = body.parse(state.phone_default_region)?;
-    let registered = state.services.registration.register(&ctx, account).await?;
-    Ok(match registered {
+    let registration = &state.services.registration;
+    let registered = registration.register_once(&ctx, account, request).await;
+    Ok(answer(registered, |registered| match registered {
         Registered::User(user) => axum::Json(UserBody::new(&state, *user)).into_response(),
         Registered::Undisclosed => {
             let message = MessageBody {
@@ -272,5 +277,5 @@ async fn register(
             };
             (StatusCode::ACCEPTED, axum::Json(message)).into_response()
         }
-    })
+    }))
 }

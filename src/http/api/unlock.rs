@@ -1,23 +1,22 @@
-//! `/unlock-account/…`: the link of a lock notice. It works like the one of a verification mail.
+//! `/unlock-account/…`: the link of a lock notice.
 
-use axum::{
-    extract::State,
-    http::{HeaderMap, Method, StatusCode},
-    response::{IntoResponse as _, Response},
-};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::registration::MessageBody;
+use super::{
+    mailed_link::{MailedLink, Visit},
+    registration::MessageBody,
+};
 use crate::{
     domain::{id::UserId, token::OneTimeToken},
     error::{Error, ErrorCode, Result},
     http::{
-        error::{Answer, ProblemBody},
+        error::Answer,
         extract::{Anyone, MailLink, device_cookie},
         mount,
-        openapi::{Internal, InvalidLink, Unavailable},
+        openapi::{Internal, InvalidUnlock, OrPage, Unavailable},
         state::AppState,
-        web::pages::{self, Page},
+        web::pages::Page,
     },
     services::Ctx,
 };
@@ -26,7 +25,16 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
     mount(OpenApiRouter::new(), routes!(unlock, confirm))
 }
 
-const UNLOCKED: MessageBody = MessageBody {
+const LINK: MailedLink = MailedLink {
+    ask: Page::new(
+        "Unlock your account",
+        "One click, and you can log in again.",
+    )
+    .with_button("Unlock my account"),
+    done: Page::new(
+        "Your account is unlocked",
+        "You can log in now, and close this page.",
+    ),
     message: "Account unlocked successfully",
 };
 
@@ -45,21 +53,16 @@ const UNLOCKED: MessageBody = MessageBody {
             (MessageBody = "application/json", example = json!({"message": "Account unlocked successfully"})),
             (String = "text/html", example = "<!doctype html>…"),
         )),
-        InvalidLink, Internal, Unavailable
+        InvalidUnlock, Internal, Unavailable
     ),
 )]
 async fn unlock(
     State(state): State<AppState>,
     Anyone(ctx): Anyone,
-    method: Method,
-    headers: HeaderMap,
+    visit: Visit,
     MailLink(link): MailLink,
 ) -> Answer<Response> {
-    if method == Method::HEAD || pages::is_wanted(&headers) {
-        return Ok(pages::show(StatusCode::OK, Page::ConfirmUnlock));
-    }
-    let device = use_token(&state, &ctx, link).await?;
-    Ok((device, axum::Json(UNLOCKED)).into_response())
+    LINK.follow(visit, use_token(&state, &ctx, link)).await
 }
 
 /// Confirm the link of a lock notice
@@ -76,30 +79,16 @@ async fn unlock(
             (MessageBody = "application/json", example = json!({"message": "Account unlocked successfully"})),
             (String = "text/html", example = "<!doctype html>…"),
         )),
-        (status = 400, description = "The token is unknown, used, replaced or expired", content(
-            (ProblemBody<'static> = "application/problem+json"),
-            (String = "text/html", example = "<!doctype html>…"),
-        )),
-        Internal, Unavailable
+        OrPage<InvalidUnlock>, Internal, Unavailable
     ),
 )]
 async fn confirm(
     State(state): State<AppState>,
     Anyone(ctx): Anyone,
-    headers: HeaderMap,
+    visit: Visit,
     MailLink(link): MailLink,
 ) -> Answer<Response> {
-    let used = use_token(&state, &ctx, link).await;
-    if !pages::is_wanted(&headers) {
-        return Ok((used?, axum::Json(UNLOCKED)).into_response());
-    }
-    match used {
-        Ok(device) => {
-            Ok((device, pages::show(StatusCode::OK, Page::AccountUnlocked)).into_response())
-        }
-        Err(Error::InvalidToken(_)) => Ok(pages::show(StatusCode::BAD_REQUEST, Page::LinkNotValid)),
-        Err(error) => Err(error.into()),
-    }
+    LINK.follow(visit, use_token(&state, &ctx, link)).await
 }
 
 /// Unlocks, and answers the headers that make this device the owner's.

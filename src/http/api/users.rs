@@ -2,7 +2,8 @@
 
 use axum::{
     extract::State,
-    http::{HeaderName, StatusCode, header},
+    http::{StatusCode, header},
+    response::Response,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -25,11 +26,11 @@ use crate::{
     error::{Error, FieldError, FieldErrors, Result},
     http::{
         error::Answer,
-        extract::{Authenticated, Id, Json, Paged},
+        extract::{Authenticated, Id, IdempotencyParam, Idempotent, Json, Paged, answer},
         mount,
         openapi::{
-            Forbidden, Internal, Invalid, Malformed, MalformedOrEmailExists, NumberOrNicknameTaken,
-            Taken, TooLarge, Unauthenticated, Unavailable, UnsupportedMediaType, UserNotFound,
+            Forbidden, Internal, Invalid, Malformed, MalformedOrEmailExists, NotMadeNow, Taken,
+            TooLarge, Unauthenticated, Unavailable, UnsupportedMediaType, UserNotFound,
         },
         state::AppState,
     },
@@ -119,25 +120,31 @@ async fn browse(
 /// verifies his address, if he has one.
 #[utoipa::path(
     post, path = "/users/", operation_id = "add_user", tag = "users", security(("password" = [])),
-    request_body = AddedUserBody,
+    params(IdempotencyParam), request_body = AddedUserBody,
     responses(
-        (status = 201, description = "The new user", body = UserBody, headers(("location" = String, description = "The user's URL"))),
-        MalformedOrEmailExists, Unauthenticated, Forbidden, NumberOrNicknameTaken, TooLarge, UnsupportedMediaType, Invalid, Internal, Unavailable
+        (status = 201, description = "The new user", body = UserBody, headers(
+            ("location" = String, description = "The user's URL"),
+            ("Idempotency-Replayed" = bool, description = "On the answer of an earlier request with this idempotency key"),
+        )),
+        MalformedOrEmailExists, Unauthenticated, Forbidden, NotMadeNow, TooLarge, UnsupportedMediaType, Invalid, Internal, Unavailable
     ),
 )]
 async fn add(
     State(state): State<AppState>,
     Authenticated(ctx): Authenticated,
-    Json(body): Json<NewUserBody>,
-) -> Answer<(StatusCode, [(HeaderName, String); 1], axum::Json<UserBody>)> {
+    Idempotent { body, request }: Idempotent<NewUserBody>,
+) -> Answer<Response> {
     let (account, role) = body.parse_with_role(state.phone_default_region)?;
-    let user = state.services.registration.add(&ctx, account, role).await?;
-    let location = state.url(&format!("users/{}", user.id));
-    Ok((
-        StatusCode::CREATED,
-        [(header::LOCATION, location)],
-        axum::Json(UserBody::new(&state, user)),
-    ))
+    let registration = &state.services.registration;
+    let added = registration.add_once(&ctx, account, role, request).await;
+    Ok(answer(added, |user| {
+        let location = state.url(&format!("users/{}", user.id));
+        (
+            StatusCode::CREATED,
+            [(header::LOCATION, location)],
+            axum::Json(UserBody::new(&state, user)),
+        )
+    }))
 }
 
 /// Read a user

@@ -1,31 +1,26 @@
 //! `/verify-email/…`: the link of a verification mail, and another mail.
-//!
-//! The link changes nothing by being looked at: programs that check mail for bad links follow it.
-//! A browser gets a page whose button confirms; a client that doesn't ask for HTML confirms at once.
 
-use axum::{
-    extract::State,
-    http::{HeaderMap, Method, StatusCode},
-    response::{IntoResponse as _, Response},
-};
-use serde::Deserialize;
-use utoipa::ToSchema;
+use axum::{extract::State, http::StatusCode, response::Response};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::registration::{MISSING, MessageBody};
+use super::{
+    address_body::AddressBody,
+    mailed_link::{MailedLink, Visit},
+    registration::MessageBody,
+};
 use crate::{
-    domain::{email::Email, id::UserId, token::OneTimeToken},
-    error::{Error, ErrorCode, FieldErrors, Result},
+    domain::{id::UserId, token::OneTimeToken},
+    error::{Error, ErrorCode, Result},
     http::{
-        error::{Answer, ProblemBody},
+        error::Answer,
         extract::{Anyone, Json, MailLink},
         mount,
         openapi::{
-            Internal, Invalid, InvalidLink, Malformed, TooLarge, TooManyRequests, Unavailable,
-            UnsupportedMediaType,
+            Internal, Invalid, InvalidVerification, Malformed, OrPage, TooLarge, TooManyRequests,
+            Unavailable, UnsupportedMediaType,
         },
         state::AppState,
-        web::pages::{self, Page},
+        web::pages::Page,
     },
     services::Ctx,
 };
@@ -35,7 +30,16 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
     mount(router, routes!(resend))
 }
 
-const VERIFIED: MessageBody = MessageBody {
+const LINK: MailedLink = MailedLink {
+    ask: Page::new(
+        "Confirm your e-mail address",
+        "One click, and your account is ready.",
+    )
+    .with_button("Confirm my address"),
+    done: Page::new(
+        "Your address is confirmed",
+        "You can log in now, and close this page.",
+    ),
     message: "Email verified successfully",
 };
 
@@ -53,21 +57,16 @@ const VERIFIED: MessageBody = MessageBody {
             (MessageBody = "application/json"),
             (String = "text/html", example = "<!doctype html>…"),
         )),
-        InvalidLink, Internal, Unavailable
+        InvalidVerification, Internal, Unavailable
     ),
 )]
 async fn verify(
     State(state): State<AppState>,
     Anyone(ctx): Anyone,
-    method: Method,
-    headers: HeaderMap,
+    visit: Visit,
     MailLink(link): MailLink,
 ) -> Answer<Response> {
-    if method == Method::HEAD || pages::is_wanted(&headers) {
-        return Ok(pages::show(StatusCode::OK, Page::ConfirmAddress));
-    }
-    use_token(&state, &ctx, link).await?;
-    Ok(axum::Json(VERIFIED).into_response())
+    LINK.follow(visit, use_token(&state, &ctx, link)).await
 }
 
 /// Confirm a verification mail
@@ -84,29 +83,16 @@ async fn verify(
             (MessageBody = "application/json"),
             (String = "text/html", example = "<!doctype html>…"),
         )),
-        (status = 400, description = "The token is unknown, used, replaced or expired", content(
-            (ProblemBody<'static> = "application/problem+json"),
-            (String = "text/html", example = "<!doctype html>…"),
-        )),
-        Internal, Unavailable
+        OrPage<InvalidVerification>, Internal, Unavailable
     ),
 )]
 async fn confirm(
     State(state): State<AppState>,
     Anyone(ctx): Anyone,
-    headers: HeaderMap,
+    visit: Visit,
     MailLink(link): MailLink,
 ) -> Answer<Response> {
-    let used = use_token(&state, &ctx, link).await;
-    if !pages::is_wanted(&headers) {
-        used?;
-        return Ok(axum::Json(VERIFIED).into_response());
-    }
-    match used {
-        Ok(()) => Ok(pages::show(StatusCode::OK, Page::AddressConfirmed)),
-        Err(Error::InvalidToken(_)) => Ok(pages::show(StatusCode::BAD_REQUEST, Page::LinkNotValid)),
-        Err(error) => Err(error.into()),
-    }
+    LINK.follow(visit, use_token(&state, &ctx, link)).await
 }
 
 async fn use_token(
@@ -122,22 +108,13 @@ async fn use_token(
         .await
 }
 
-/// Whose mail is to be sent again.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = Resend, example = json!({"email": "ada@example.com"}))]
-struct ResendBody {
-    /// The address that was registered.
-    #[schema(value_type = String, format = Email, required, max_length = 254)]
-    email: Option<String>,
-}
-
 /// Ask for another verification mail
 ///
 /// The answer is the same for each address. A mail goes out when the address has an account that
 /// isn't verified, once a minute at most; the link of an older mail is no longer good then.
 #[utoipa::path(
     post, path = "/verify-email/resend", operation_id = "resend_verification", tag = "accounts",
-    request_body = ResendBody,
+    request_body = AddressBody,
     responses(
         (status = 202, description = "Whatever the address: a mail is on its way if there is a reason for one", body = MessageBody),
         Malformed, TooLarge, UnsupportedMediaType, Invalid, TooManyRequests, Internal, Unavailable
@@ -146,14 +123,9 @@ struct ResendBody {
 async fn resend(
     State(state): State<AppState>,
     Anyone(ctx): Anyone,
-    Json(body): Json<ResendBody>,
+    Json(body): Json<AddressBody>,
 ) -> Answer<(StatusCode, axum::Json<MessageBody>)> {
-    let mut errors = FieldErrors::default();
-    let email = errors.take(
-        "email",
-        body.email.as_deref().ok_or(MISSING).and_then(Email::parse),
-    );
-    let email = errors.finish(email)?;
+    let email = body.parse()?;
     state.services.verification.resend(&ctx, &email).await?;
     let message = MessageBody {
         message: "If the address belongs to an account that is not verified yet, a mail is on its way",

@@ -20,6 +20,7 @@ use crate::{
         password::{Password, TypedPassword},
         profile::Profile,
         session::SessionSecret,
+        token::OneTimeToken,
     },
     error::{Error, ErrorCode, FieldErrors, Rule},
     http::{
@@ -50,7 +51,9 @@ pub(super) fn router() -> Router<AppState> {
     let router = mount(Router::new(), PREFIX, "", get(welcome));
     let router = mount(router, PREFIX, "/users", post(register));
     let router = mount(router, PREFIX, "/sessions", post(log_in).delete(log_out));
-    mount(router, PREFIX, "/profile", get(profile))
+    let router = mount(router, PREFIX, "/profile", get(profile));
+    let reset = post(ask_for_reset).put(reset_password);
+    mount(router, PREFIX, "/reset_password", reset)
 }
 
 /// The name and the password of an account.
@@ -208,6 +211,55 @@ async fn profile(
     // An account by phone number has nothing that this API could show.
     let name = name.ok_or_else(forbidden)?;
     Ok(Json(json!({"email": name})))
+}
+
+/// Whose password is to be reset.
+#[derive(Deserialize)]
+struct Reset {
+    email: Option<String>,
+    reset_token: Option<String>,
+    new_password: Option<String>,
+}
+
+async fn ask_for_reset(
+    State(state): State<AppState>,
+    Anyone(ctx): Anyone,
+    Form(form): Form<Reset>,
+) -> Answer<Json<Value>> {
+    let typed = form.email.ok_or_else(forbidden)?;
+    let name = Name::parse(&typed).map_err(|_| forbidden())?.login_name();
+    let resets = &state.services.password_reset;
+    let token = resets.issue_openly(&ctx, &name).await;
+    let token = token.map_err(|error| match error {
+        Error::Forbidden(_) => forbidden(),
+        error => error.into(),
+    })?;
+    Ok(Json(json!({"email": typed, "reset_token": token.expose()})))
+}
+
+async fn reset_password(
+    State(state): State<AppState>,
+    Anyone(ctx): Anyone,
+    Form(form): Form<Reset>,
+) -> Answer<Json<Value>> {
+    let (Some(typed), Some(token)) = (form.email, form.reset_token) else {
+        return Err(forbidden());
+    };
+    let name = Name::parse(&typed).map_err(|_| forbidden())?.login_name();
+    let mut errors = FieldErrors::default();
+    let password = form.new_password.ok_or(MISSING).map(TypedPassword::new);
+    let password = password.and_then(|typed| Password::parse_relaxed(&typed));
+    let password = errors.take("new_password", password);
+    let password = errors.finish(password)?;
+    let token = OneTimeToken::presented(token);
+    let resets = &state.services.password_reset;
+    let reset = resets.reset_openly(&ctx, &name, &token, &password).await;
+    reset.map_err(|error| match error {
+        Error::InvalidToken(_) => forbidden(),
+        error => error.into(),
+    })?;
+    let body = json!({"email": typed, "message": "Password updated"});
+    Ok(Json(body))
 }
 
 fn set_cookie(state: &AppState, headers: &mut HeaderMap, secret: &str, age: &str) {

@@ -4,7 +4,7 @@ use axum::{
     Router,
     extract::{FromRequestParts, State},
     http::{HeaderMap, StatusCode, request::Parts},
-    routing::{get, post, put},
+    routing::{delete, get, post, put},
 };
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
@@ -56,6 +56,7 @@ pub(super) fn router() -> Router<AppState> {
         put(update_preferences),
     );
     let router = mount(router, PREFIX, "/logout", post(log_out));
+    let router = mount(router, PREFIX, "/delete", delete(delete_account));
     mount(router, PREFIX, "/admin", get(admin))
 }
 
@@ -254,6 +255,25 @@ async fn log_out(
         Err(error) => return Err(error.into()),
     }
     let body = json!({"status": "logged out"});
+    Ok((StatusCode::CREATED, axum::Json(body)))
+}
+
+async fn delete_account(
+    State(state): State<AppState>,
+    Bearer { ctx, .. }: Bearer,
+    Json(body): Json<Object>,
+) -> Answer<(StatusCode, axum::Json<Value>)> {
+    let mut errors = FieldErrors::default();
+    let password = errors.take("password", required_text(&body, "password"));
+    let password = TypedPassword::new(errors.finish(password)?);
+    let deleted = state.services.deletion.at_once(&ctx, &password).await;
+    deleted.map_err(|error| match error {
+        // The password was read, so it is a wrong one.
+        Error::Invalid(_) => wrong_password(Error::Unauthenticated(ErrorCode::InvalidCredentials)),
+        Error::Unauthenticated(_) => error.into(),
+        error => wrong_password(error),
+    })?;
+    let body = json!({"status": "deleted"});
     Ok((StatusCode::CREATED, axum::Json(body)))
 }
 

@@ -172,8 +172,12 @@ async fn update(
     if id != own {
         return Err(Error::Forbidden(ErrorCode::OperationNotPermitted).into());
     }
-    let patch = patch(&state, &body)?;
-    let user = state.services.me.edit(&ctx, patch, None).await?;
+    let (patch, password) = patch(&state, &body)?;
+    let me = &state.services.me;
+    let user = match password {
+        Some(password) => me.edit_with_password(&ctx, patch, &password).await?,
+        None => me.edit(&ctx, patch, None).await?,
+    };
     let body = json!({"message": "User updated", "user": user_body(&user)});
     Ok(axum::Json(body))
 }
@@ -186,7 +190,8 @@ fn object_id(body: &Object) -> Result<UserId, Rule> {
     text.parse().map_err(|_| INVALID)
 }
 
-fn patch(state: &AppState, body: &Object) -> Result<OwnPatch> {
+/// What is to be changed, and the new password if there is one.
+fn patch(state: &AppState, body: &Object) -> Result<(OwnPatch, Option<Password>)> {
     let mut errors = FieldErrors::default();
     let mut name = |field| {
         let name = match body.get(field) {
@@ -210,6 +215,13 @@ fn patch(state: &AppState, body: &Object) -> Result<OwnPatch> {
             .map(Some),
     };
     let phone_number = errors.take("phone", phone_number).flatten();
+    let password = match body.get("password") {
+        None => Ok(None),
+        Some(_) => required_text(body, "password")
+            .and_then(|text| Password::parse(&TypedPassword::new(text)))
+            .map(Some),
+    };
+    let password = errors.take("password", password).flatten();
     let patch = errors.finish(Some(OwnPatch {
         nickname: None,
         phone_number,
@@ -220,10 +232,10 @@ fn patch(state: &AppState, body: &Object) -> Result<OwnPatch> {
             ..ProfilePatch::default()
         },
     }))?;
-    if patch == OwnPatch::default() {
+    if patch == OwnPatch::default() && password.is_none() {
         return Err(Error::invalid(FieldError::empty_change()));
     }
-    Ok(patch)
+    Ok((patch, password))
 }
 
 /// An account as this API shows it.

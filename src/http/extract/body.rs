@@ -46,31 +46,40 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let is_json = |essence: &str| {
-            essence == "application/json"
-                || (essence.starts_with("application/") && essence.ends_with("+json"))
-        };
-        let bytes = read(request, is_json).await?;
-        let text = str::from_utf8(&bytes).map_err(|_| malformed())?;
-        // Serde would also take a list with every member in its place.
-        if !text.trim_start().starts_with('{') {
-            return Err(match serde_json::from_str::<IgnoredAny>(text) {
-                Ok(_) => invalid(Vec::new(), "no object, expected an object"),
-                Err(_) => malformed(),
-            });
-        }
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let path = error.path().iter().filter_map(segment).collect();
-            let error = error.into_inner();
-            match error.classify() {
-                serde_json::error::Category::Data => invalid(path, &error.to_string()),
-                _ => malformed(),
-            }
-        })?;
-        deserializer.end().map_err(|_| malformed())?;
-        Ok(Self(value))
+        parse_json(&read_json(request).await?).map(Self)
     }
+}
+
+/// The bytes of a body that says it is JSON.
+pub(super) async fn read_json(request: Request) -> Result<Bytes, Problem> {
+    let is_json = |essence: &str| {
+        essence == "application/json"
+            || (essence.starts_with("application/") && essence.ends_with("+json"))
+    };
+    read(request, is_json).await
+}
+
+/// What these bytes say as JSON.
+pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let text = str::from_utf8(bytes).map_err(|_| malformed())?;
+    // Serde would also take a list with every member in its place.
+    if !text.trim_start().starts_with('{') {
+        return Err(match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) => invalid(Vec::new(), "no object, expected an object"),
+            Err(_) => malformed(),
+        });
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().iter().filter_map(segment).collect();
+        let error = error.into_inner();
+        match error.classify() {
+            serde_json::error::Category::Data => invalid(path, &error.to_string()),
+            _ => malformed(),
+        }
+    })?;
+    deserializer.end().map_err(|_| malformed())?;
+    Ok(value)
 }
 
 impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {

@@ -7,6 +7,7 @@
 mod body;
 mod context;
 mod cookies;
+mod idempotency;
 mod params;
 
 pub use body::{Form, Json, JsonOrForm, MAX_BODY};
@@ -14,4 +15,7 @@ pub use context::{Anyone, Authenticated, PeerAddress, SamePage, UserOrService};
 pub(super) use context::{authorization, context};
 pub use cookies::{DEVICE_TOKEN_HEADER, device_cookie, set_session_cookie};
 pub(super) use cookies::{check_not_foreign, cookies};
-pub use params::{Id, MailLink, Name, Nicknamed, Paged, SessionIdInPath};
+pub use idempotency::{
+    IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, IdempotencyParam, Idempotent, answer,
+};
+pub use params::{Id, MailLink, MailToken, Name, Nicknamed, Paged, SessionIdInPath};

@@ -73,18 +73,33 @@ async fn id_in_path<T: FromStr, S: Send + Sync>(
     Ok(text.parse().map_err(|_| invalid())?)
 }
 
-/// The user's id and the token in the path of a link in a mail; none when no link of ours has such.
-pub struct MailLink(pub Option<(UserId, OneTimeToken)>);
+/// The id and the token in the path of a link in a mail; none when no link of ours has such. The id is
+/// a user's where nothing else is said.
+pub struct MailLink<I = UserId>(pub Option<(I, OneTimeToken)>);
 
-impl<S: Send + Sync> FromRequestParts<S> for MailLink {
+impl<S: Send + Sync, I: FromStr> FromRequestParts<S> for MailLink<I> {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
         let path = Path::<(String, String)>::from_request_parts(parts, state).await;
-        let link = path.ok().and_then(|Path((user_id, token))| {
-            Some((user_id.parse().ok()?, OneTimeToken::presented(token)))
-        });
+        let link = path
+            .ok()
+            .and_then(|Path((id, token))| Some((id.parse().ok()?, OneTimeToken::presented(token))));
         Ok(Self(link))
+    }
+}
+
+/// The token in the path of a link that has nothing else; none when no link of ours has such.
+pub struct MailToken(pub Option<OneTimeToken>);
+
+impl<S: Send + Sync> FromRequestParts<S> for MailToken {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(
+            path.ok().map(|Path(token)| OneTimeToken::presented(token)),
+        ))
     }
 }
 

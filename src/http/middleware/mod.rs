@@ -22,7 +22,11 @@ use tower_http::{
 use tokio::time::{Instant, timeout_at};
 
 use self::leftover::Leftover;
-use super::{error::Problem, extract::DEVICE_TOKEN_HEADER, state::AppState};
+use super::{
+    error::Problem,
+    extract::{DEVICE_TOKEN_HEADER, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED},
+    state::AppState,
+};
 use crate::error::Error;
 
 pub use headers::ContentPolicy;
@@ -101,12 +105,14 @@ fn cors(state: &AppState) -> CorsLayer {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::IF_MATCH,
+            IDEMPOTENCY_KEY,
             DEVICE_TOKEN_HEADER,
         ])
         .expose_headers([
             header::ETAG,
             header::LOCATION,
             header::RETRY_AFTER,
+            IDEMPOTENCY_REPLAYED,
             REQUEST_ID,
             DEVICE_TOKEN_HEADER,
         ])

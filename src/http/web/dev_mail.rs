@@ -122,7 +122,7 @@ async fn list(State(state): State<AppState>, headers: HeaderMap) -> Answer<Respo
     let mails = mailbox(&state)?.list(MOST).await.map_err(unreadable)?;
     if pages::is_wanted(&headers) {
         let path = path(&state);
-        return Ok(pages::render(StatusCode::OK, &ListTemplate { path, mails }));
+        return Ok(pages::show(StatusCode::OK, &ListTemplate { path, mails }));
     }
     let mails: Vec<_> = mails
         .into_iter()
@@ -139,7 +139,7 @@ async fn read(
     let mail = find(&state, &id).await?;
     if pages::is_wanted(&headers) {
         let path = path(&state);
-        let mut response = pages::render(StatusCode::OK, &MailTemplate { path, mail });
+        let mut response = pages::show(StatusCode::OK, &MailTemplate { path, mail });
         response.extensions_mut().insert(FRAME_POLICY);
         return Ok(response);
     }

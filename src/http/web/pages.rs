@@ -16,61 +16,54 @@ const POLICY: ContentPolicy = ContentPolicy(
 );
 
 /// What a page says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Page {
-    /// Asks to confirm an address.
-    ConfirmAddress,
-    /// The address is verified.
-    AddressConfirmed,
-    /// Asks to unlock an account.
-    ConfirmUnlock,
-    /// The account takes logins again.
-    AccountUnlocked,
-    /// The link was used, replaced or is too old.
-    LinkNotValid,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Template)]
+#[template(path = "page.html")]
+pub struct Page {
+    /// Its heading.
+    pub title: &'static str,
+    /// A sentence or two.
+    pub text: &'static str,
+    /// What the button says, if there is one.
+    pub button: Option<&'static str>,
 }
 
-#[derive(Template)]
-#[template(path = "page.html")]
-struct PageTemplate {
-    title: &'static str,
-    text: &'static str,
-    button: Option<&'static str>,
+/// A page with a field for a new password.
+#[derive(Debug, Clone, Template)]
+#[template(path = "new_password.html")]
+pub struct NewPasswordPage {
+    /// What is wrong with the password that came last.
+    pub problem: Option<String>,
 }
 
 impl Page {
-    fn template(self) -> PageTemplate {
-        let (title, text, button) = match self {
-            Self::ConfirmAddress => (
-                "Confirm your e-mail address",
-                "One click, and your account is ready.",
-                Some("Confirm my address"),
-            ),
-            Self::AddressConfirmed => (
-                "Your address is confirmed",
-                "You can log in now, and close this page.",
-                None,
-            ),
-            Self::ConfirmUnlock => (
-                "Unlock your account",
-                "One click, and you can log in again.",
-                Some("Unlock my account"),
-            ),
-            Self::AccountUnlocked => (
-                "Your account is unlocked",
-                "You can log in now, and close this page.",
-                None,
-            ),
-            Self::LinkNotValid => (
-                "This link is not valid",
-                "It was used already, a newer one took its place, or it is too old. Ask for a new one.",
-                None,
-            ),
-        };
-        PageTemplate {
+    /// The link was used, replaced or is too old.
+    pub const LINK_NOT_VALID: Self = Self::new(
+        "This link is not valid",
+        "It was used already, a newer one took its place, or it is too old. Ask for a new one.",
+    );
+
+    /// Somebody else has the address.
+    pub const ADDRESS_TAKEN: Self = Self::new(
+        "Somebody else has this address",
+        "Another account uses it by now, so nothing was changed. Please get in touch with the people who run this service.",
+    );
+
+    /// A page that only tells.
+    #[must_use]
+    pub const fn new(title: &'static str, text: &'static str) -> Self {
+        Self {
             title,
             text,
-            button,
+            button: None,
+        }
+    }
+
+    /// The same with a button.
+    #[must_use]
+    pub const fn with_button(self, button: &'static str) -> Self {
+        Self {
+            button: Some(button),
+            ..self
         }
     }
 }
@@ -93,13 +86,8 @@ pub fn is_wanted(headers: &HeaderMap) -> bool {
 
 /// Answers with a page.
 #[must_use]
-pub fn show(status: StatusCode, page: Page) -> Response {
-    render(status, &page.template())
-}
-
-/// Answers with a rendered template.
-pub(super) fn render(status: StatusCode, template: &impl Template) -> Response {
-    match template.render() {
+pub fn show(status: StatusCode, page: &impl Template) -> Response {
+    match page.render() {
         Ok(html) => {
             let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
             let mut response = (status, headers, html).into_response();

@@ -23,32 +23,30 @@ const LAYOUT: &str = "layout.html";
 /// The language of the files at the top.
 const DEFAULT_LANGUAGE: &str = "en";
 
+/// Files of the folder of templates, by name.
+macro_rules! built_in {
+    ($($file:literal)+) => {
+        &[$(($file, include_str!(concat!("../../../email_templates/", $file)))),+]
+    };
+}
+
 /// The templates that are compiled in. A translation is listed as `de/footer.md`.
-const BUILT_IN: &[(&str, &str)] = &[
-    (
-        "account_exists.md",
-        include_str!("../../../email_templates/account_exists.md"),
-    ),
-    (
-        "account_locked.md",
-        include_str!("../../../email_templates/account_locked.md"),
-    ),
-    (
-        "account_unlocked.md",
-        include_str!("../../../email_templates/account_unlocked.md"),
-    ),
-    (
-        "email_verification.md",
-        include_str!("../../../email_templates/email_verification.md"),
-    ),
-    (FOOTER, include_str!("../../../email_templates/footer.md")),
-    (HEADER, include_str!("../../../email_templates/header.md")),
-    (LAYOUT, include_str!("../../../email_templates/layout.html")),
-    (
-        "session_reuse.md",
-        include_str!("../../../email_templates/session_reuse.md"),
-    ),
-];
+const BUILT_IN: &[(&str, &str)] = built_in! {
+    "account_deletion.md"
+    "account_exists.md"
+    "account_locked.md"
+    "account_restored.md"
+    "account_unlocked.md"
+    "email_change.md"
+    "email_changed.md"
+    "email_verification.md"
+    "footer.md"
+    "header.md"
+    "layout.html"
+    "password_changed.md"
+    "password_reset.md"
+    "session_reuse.md"
+};
 
 /// What a [`Catalog`] is made from.
 #[derive(Debug, Clone)]

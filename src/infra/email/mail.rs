@@ -24,7 +24,32 @@ pub enum Mail {
     ///
     /// Values: `name`.
     AccountExists,
-    /// Tells that a session was ended because a used key of it came back.
+    /// Carries a link to a new password.
+    ///
+    /// Values: `name`; `link`, which leads to the form; `minutes` for which it does.
+    PasswordReset,
+    /// Tells that the password was changed.
+    ///
+    /// Values: `name`.
+    PasswordChanged,
+    /// Asks a new address to confirm that it takes the place of the old one.
+    ///
+    /// Values: `name`; `link`, which confirms; `hours` for which it does.
+    EmailChange,
+    /// Tells the old address that another one took its place.
+    ///
+    /// Values: `name`; `address`, the new one as far as it is told; `link`, which undoes the
+    /// change; `hours` for which it does.
+    EmailChanged,
+    /// Tells that the account will be erased.
+    ///
+    /// Values: `name`; `date` on which it is; `link`, which restores it.
+    AccountDeletion,
+    /// Tells that the account will not be erased.
+    ///
+    /// Values: `name`.
+    AccountRestored,
+    /// Tells that a session was ended because somebody used a refresh token of it again.
     ///
     /// Values: `name`.
     SessionReuse,
@@ -32,11 +57,17 @@ pub enum Mail {
 
 impl Mail {
     /// Every mail.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 11] = [
         Self::EmailVerification,
         Self::AccountLocked,
         Self::AccountUnlocked,
         Self::AccountExists,
+        Self::PasswordReset,
+        Self::PasswordChanged,
+        Self::EmailChange,
+        Self::EmailChanged,
+        Self::AccountDeletion,
+        Self::AccountRestored,
         Self::SessionReuse,
     ];
 
@@ -48,6 +79,12 @@ impl Mail {
             Self::AccountLocked => "account_locked",
             Self::AccountUnlocked => "account_unlocked",
             Self::AccountExists => "account_exists",
+            Self::PasswordReset => "password_reset",
+            Self::PasswordChanged => "password_changed",
+            Self::EmailChange => "email_change",
+            Self::EmailChanged => "email_changed",
+            Self::AccountDeletion => "account_deletion",
+            Self::AccountRestored => "account_restored",
             Self::SessionReuse => "session_reuse",
         }
     }
@@ -79,9 +116,43 @@ impl Mail {
                 ),
                 ("by_administrator", named().flag("by_administrator", true)),
             ],
-            Self::AccountUnlocked | Self::AccountExists | Self::SessionReuse => {
-                vec![("only", named())]
-            }
+            Self::PasswordReset => vec![(
+                "only",
+                named()
+                    .link("link", site.link(&["password-reset", "t0-k_e~n"]))
+                    .number("minutes", 30),
+            )],
+            Self::EmailChange => vec![(
+                "only",
+                named()
+                    .link(
+                        "link",
+                        site.link(&["confirm-email", "0198b2c4", "t0-k_e~n"]),
+                    )
+                    .number("hours", 24),
+            )],
+            Self::EmailChanged => vec![(
+                "only",
+                named()
+                    .text("address", "a…@example.org")
+                    .link(
+                        "link",
+                        site.link(&["undo-email-change", "0198b2c4", "t0-k_e~n"]),
+                    )
+                    .number("hours", 72),
+            )],
+            Self::AccountDeletion => vec![(
+                "only",
+                named().text("date", "5 December 2026").link(
+                    "link",
+                    site.link(&["restore-account", "0198b2c4", "t0-k_e~n"]),
+                ),
+            )],
+            Self::AccountUnlocked
+            | Self::AccountExists
+            | Self::PasswordChanged
+            | Self::AccountRestored
+            | Self::SessionReuse => vec![("only", named())],
         }
     }
 }

@@ -89,6 +89,49 @@ pub async fn verify_email(
     Ok(verified.is_some())
 }
 
+/// Erases users whose time to think their deletion over has passed, at most `limit`, and all that
+/// belongs to them: answers who they were.
+///
+/// # Errors
+///
+/// If the database fails.
+///
+/// # Concurrency
+///
+/// Passes over rows that others have locked: somebody may be restoring one.
+pub async fn erase_due(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<UserId>> {
+    let erased = sqlx::query_scalar(
+        "delete from users where id in (select id from users where deletion_due_at <= $1 \
+         order by deletion_due_at limit $2 for update skip locked) returning id",
+    )
+    .bind(now)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    Ok(erased)
+}
+
+/// Deletes an account of this address in lower case that nobody can have used: its address was never
+/// verified, nobody has logged in, and there is no phone number. Answers whether there was one.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn delete_unproven(connection: &mut PgConnection, normalized: &str) -> Result<bool> {
+    let deleted = sqlx::query(
+        "delete from users where lower(email) = $1 and email_verified_at is null \
+         and last_login_at is null and phone_number is null and role = 'ANONYMOUS'",
+    )
+    .bind(normalized)
+    .execute(connection)
+    .await?;
+    Ok(deleted.rows_affected() == 1)
+}
+
 /// Deletes a user and all that belongs to him; answers whether he was there.
 ///
 /// # Errors

@@ -69,6 +69,24 @@ pub async fn find_password_hash(
     Ok(hash.map(PasswordHash::new))
 }
 
+/// Stores the hash of a new password; answers whether the user is there.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn set_password_hash(
+    connection: &mut PgConnection,
+    id: UserId,
+    hash: &PasswordHash,
+) -> Result<bool> {
+    let updated = sqlx::query("update users set password_hash = $2 where id = $1")
+        .bind(id)
+        .bind(hash.expose())
+        .execute(connection)
+        .await?;
+    Ok(updated.rows_affected() == 1)
+}
+
 /// What a login by this name is compared with.
 ///
 /// # Errors

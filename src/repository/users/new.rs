@@ -11,7 +11,7 @@ use crate::{
         password::PasswordHash,
         phone::PhoneNumber,
         profile::{Bio, Location, PersonName, WebUrl},
-        token::{OneTimeToken, Purpose},
+        token::{OneTimeToken, Purpose, VERIFICATION_LIFETIME},
         user::User,
     },
     error::{Error, Result},
@@ -189,7 +189,7 @@ pub async fn insert_unverified(
     let inserted = bind_new(insert, user, password_hash)
         .bind(purpose.as_str())
         .bind(token.digest().to_vec())
-        .bind(user.created_at + purpose.lifetime())
+        .bind(user.created_at + VERIFICATION_LIFETIME)
         .bind(now_override)
         .bind(mail.kind.name)
         .bind(&mail.payload)

@@ -11,7 +11,7 @@ use super::{Attempt, DeviceToken, Login, Owner};
 use crate::{
     domain::{
         id::UserId,
-        token::{OneTimeToken, Purpose},
+        token::{OneTimeToken, Purpose, UNLOCK_LIFETIME},
         user::User,
     },
     error::{Error, ErrorCode, Result},
@@ -79,6 +79,7 @@ impl Login {
             return Ok(());
         };
         if user.email_verified_at.is_none()
+            || user.deletion_due_at.is_some()
             || !notices::claim(
                 &mut transaction,
                 user.id,
@@ -97,6 +98,7 @@ impl Login {
             Purpose::AccountUnlock,
             &token,
             now,
+            now + UNLOCK_LIFETIME,
         )
         .await?;
         let mail = UserMail::LockedAfterFailedLogins(&token);
@@ -148,6 +150,12 @@ impl Login {
         transaction.commit().await?;
         tracing::info!(%user_id, "lockout ended by the owner");
         Ok(self.device_token(None, &Owner::of(user_id, &hash), ctx.now))
+    }
+
+    /// The keys by which the failed logins of a user are counted.
+    pub(in crate::services) fn throttle_keys(&self, user: &User) -> Vec<[u8; 32]> {
+        let names = user.login_names();
+        names.iter().map(|name| self.key(name)).collect()
     }
 
     /// Ends the lockout of an account in the caller's transaction; answers whether there was one.

@@ -5,18 +5,19 @@ use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize as _;
 use sha2::{Digest as _, Sha256};
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 
 use super::Registration;
 use crate::{
     domain::{email::Email, login_name::LoginName},
     error::Result,
     repository::{
+        idempotency_keys::Claim,
         jobs::{JobKind, NewJob},
         notices::{self, Notice},
         users,
     },
-    services::{mail::UserMail, verification},
+    services::{address_job, mail::UserMail, verification::RESEND_VERIFICATION},
 };
 
 /// The job that tells the owner of an account that somebody tried to register with his address or
@@ -29,21 +30,41 @@ pub const NOTIFY_ACCOUNT_EXISTS: JobKind = JobKind {
 /// How often an owner is told at most.
 const NOTICE_WAIT: TimeDelta = TimeDelta::hours(1);
 
+/// The job [`NOTIFY_ACCOUNT_EXISTS`] for this name.
+///
+/// # Errors
+///
+/// Never by what it is given.
+pub fn account_exists_job(name: &LoginName) -> Result<NewJob> {
+    let digest = Sha256::digest(name.as_str().as_bytes());
+    let key = u128::from_be_bytes(*digest.first_chunk().context("a digest has 32 bytes")?);
+    let payload = serde_json::to_value(name).context("can't write a job")?;
+    Ok(NewJob {
+        dedupe_key: Some(format!("{}:{key:032x}", NOTIFY_ACCOUNT_EXISTS.name)),
+        ..NewJob::new(NOTIFY_ACCOUNT_EXISTS, payload)
+    })
+}
+
 impl Registration {
     /// About as little work as an account that is made: the time that an answer takes must not tell.
     pub(super) async fn tell_owner(
         &self,
         connection: &mut PgConnection,
         name: LoginName,
+        claim: Option<&Claim>,
     ) -> Result<()> {
-        let digest = Sha256::digest(name.as_str().as_bytes());
-        let key = u128::from_be_bytes(*digest.first_chunk().context("a digest has 32 bytes")?);
-        let payload = serde_json::to_value(name).context("can't write a job")?;
-        let job = NewJob {
-            dedupe_key: Some(format!("{}:{key:032x}", NOTIFY_ACCOUNT_EXISTS.name)),
-            ..NewJob::new(NOTIFY_ACCOUNT_EXISTS, payload)
-        };
-        self.platform.queue.enqueue(connection, &job).await?;
+        let job = account_exists_job(&name)?;
+        match claim {
+            None => self.platform.queue.enqueue(connection, &job).await?,
+            Some(claim) => {
+                let mut transaction = connection.begin().await?;
+                self.platform.queue.enqueue(&mut transaction, &job).await?;
+                self.idempotency
+                    .store(&mut transaction, claim, None)
+                    .await?;
+                transaction.commit().await?;
+            }
+        }
         self.platform.queue.wake();
         Ok(())
     }
@@ -81,7 +102,7 @@ impl Registration {
         };
         let notice = Notice::AccountExists;
         if user.email_verified_at.is_none() {
-            let job = verification::resend_job(email)?;
+            let job = address_job::new(RESEND_VERIFICATION, email)?;
             self.platform.queue.enqueue(&mut transaction, &job).await?;
         } else if notices::claim(&mut transaction, user.id, notice, now, NOTICE_WAIT).await? {
             self.mails

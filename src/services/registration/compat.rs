@@ -6,7 +6,7 @@ use super::{NewAccount, Registration};
 use crate::{
     domain::{role::Role, user::User},
     error::Result,
-    services::{Ctx, rate_limits::Limited},
+    services::Ctx,
 };
 
 impl Registration {
@@ -24,12 +24,11 @@ impl Registration {
     /// takes the place of the first user, so that none after it becomes administrator either.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn register_by_older_api(&self, ctx: &Ctx, account: NewAccount) -> Result<User> {
-        self.limits.check(ctx, Limited::Register)?;
-        account.check()?;
+        self.check_registration(ctx, &account)?;
         let hash = self.hasher.hash(&account.password).await?;
         let mut connection = self.platform.pool.acquire().await?;
         let user = self
-            .insert_registered(&mut connection, ctx, account, &hash, Role::Anonymous)
+            .insert_registered(&mut connection, ctx, account, &hash, Role::Anonymous, None)
             .await?;
         self.made(&user);
         Ok(user)

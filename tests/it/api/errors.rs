@@ -49,6 +49,13 @@ async fn refusals(app: &TestApp) -> Vec<TestResponse> {
             .await,
         app.get(&format!("/verify-email/{id}/x")).send().await,
         app.get(&format!("/unlock-account/{id}/x")).send().await,
+        app.put("/password-reset")
+            .json(&json!({"token": "x", "new_password": PASSWORD}))
+            .send()
+            .await,
+        app.get(&format!("/confirm-email/{id}/x")).send().await,
+        app.get(&format!("/undo-email-change/{id}/x")).send().await,
+        app.get(&format!("/restore-account/{id}/x")).send().await,
         app.post("/register/")
             .json(&json!({"email": "x", "password": PASSWORD, "bio": ""}))
             .send()

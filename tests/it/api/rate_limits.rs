@@ -9,6 +9,7 @@ const LIMITS: &[(&str, &str)] = &[
     ("RATE_LIMIT_LOGIN", "2/h"),
     ("RATE_LIMIT_REGISTER", "1/h"),
     ("RATE_LIMIT_RESEND", "1/h"),
+    ("RATE_LIMIT_RESET", "1/h"),
 ];
 
 fn settings<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
@@ -34,7 +35,12 @@ async fn who_does_it_too_often_is_told_when_to_come_back() {
             .json(&json!({"email": "ada@example.com"}))
     };
     app.register("ada@example.com").await.expect(200);
+    let reset = || {
+        app.post("/password-reset")
+            .json(&json!({"email": "ada@example.com"}))
+    };
     resend().send().await.expect(202);
+    reset().send().await.expect(202);
     for _ in 0..2 {
         guess_from(&app, [192, 0, 2, 1], None)
             .await
@@ -44,6 +50,7 @@ async fn who_does_it_too_often_is_told_when_to_come_back() {
         (guess_from(&app, [192, 0, 2, 1], None).await, 1700),
         (app.register("eve@example.com").await, 3500),
         (resend().send().await, 3500),
+        (reset().send().await, 3500),
     ] {
         let refused = refused.expect_problem(429, "rate_limited");
         let wait: u32 = refused.header("retry-after").parse().unwrap();

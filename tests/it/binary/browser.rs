@@ -1,6 +1,8 @@
 //! The pages, in a real browser.
 
 use fantoccini::Locator;
+use reqwest::Method;
+use serde_json::json;
 
 use crate::support::{
     app::PASSWORD,
@@ -93,6 +95,50 @@ async fn a_mail_is_shown_and_its_button_leads_to_a_page_that_confirms() {
     .await;
     assert_eq!(server.log_in("ada@example.com").await.status(), 200);
     assert_eq!(server.log_in("grace@example.com").await.status(), 401);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_forgotten_password_is_replaced_by_the_form_behind_the_mail() {
+    let database = TestDatabase::create().await;
+    let server = Program::on(&database).serve().await;
+    server.new_user("ada@example.com").await;
+    let body = json!({"email": "ada@example.com"});
+    let asked = server.request(Method::POST, "/password-reset").json(&body);
+    assert_eq!(asked.send().await.unwrap().status(), 202);
+    let link = eventually("the mail is caught", async || {
+        let mails = server.mails().await;
+        let links = mails.iter().map(|mail| mail["links"][0].as_str().unwrap());
+        let mut links =
+            links.filter_map(|link| link.find("/password-reset/").map(|at| &link[at..]));
+        links.next().map(str::to_owned)
+    })
+    .await;
+    with_browser(async |browser| {
+        browser.open(&server.url(&link)).await;
+        browser.read("h1", "Choose a new password").await;
+        let field = "input[autocomplete=new-password]";
+        let typed = async |text: &str| browser.see(field).await.send_keys(text).await.unwrap();
+        typed("ada@example.com").await;
+        browser.picture("password-reset").await;
+        browser.click("button").await;
+        browser.read(".problem", "must not contain").await;
+        browser.picture("password-reset-refused").await;
+        // The browser notes each answer of this kind.
+        let complaints = browser.complaints().await;
+        assert_eq!(complaints.len(), 1, "{complaints:?}");
+        assert!(complaints[0].contains("422"), "{complaints:?}");
+        typed("Better*5678").await;
+        browser.click("button").await;
+        browser.read("h1", "Your password is set").await;
+        browser.picture("password-set").await;
+        assert_eq!(browser.complaints().await, NOTHING);
+    })
+    .await;
+    assert_eq!(server.log_in("ada@example.com").await.status(), 401);
+    let form = [("username", "ada@example.com"), ("password", "Better*5678")];
+    let login = server.request(Method::POST, "/login/").form(&form);
+    assert_eq!(login.send().await.unwrap().status(), 200);
     server.stop().await;
 }
 

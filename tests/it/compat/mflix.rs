@@ -236,3 +236,58 @@ async fn only_an_administrator_is_one() {
         .await
         .expect(404);
 }
+
+#[tokio::test]
+async fn an_account_is_deleted_at_once_by_its_password() {
+    let app = start().await;
+    let token = register(&app, "foo@example.com").await.text("auth_token");
+    put_preferences(&app, &token, &json!({"preferences": {"x": 1}}))
+        .await
+        .expect(201);
+    let delete = async |token: &str, body: &Value| {
+        let request = app.delete(&format!("{API}/delete")).bearer(token);
+        request.json(body).send().await
+    };
+    let right = json!({"password": PASSWORD});
+    let wrong = json!({"error": {"password": "Make sure your password is correct."}});
+    let refused = delete(&token, &json!({"password": "wrong password"})).await;
+    expect(&refused, 401, &wrong);
+    let refused = delete(&token, &json!({})).await;
+    expect(&refused, 400, &json!({"error": "password is required"}));
+    let refused = delete("nonsense", &right).await.expect(401);
+    assert_eq!(refused.text("error"), "Could not validate credentials");
+    assert_eq!(app.count("users").await, 1);
+
+    expect(
+        &delete(&token, &right).await,
+        201,
+        &json!({"status": "deleted"}),
+    );
+    for table in ["users", "sessions", "user_preferences"] {
+        assert_eq!(app.count(table).await, 0, "{table}");
+    }
+    app.get("/me").bearer(&token).send().await.expect(401);
+    log_in(&app, "foo@example.com").await.expect(401);
+    // The address is free again.
+    register(&app, "foo@example.com").await.expect(201);
+    app.deliver_mail().await;
+}
+
+#[tokio::test]
+async fn guesses_at_a_deletion_are_counted_and_the_last_administrator_stays() {
+    let app = start().await;
+    let admin = app.admin().await;
+    let delete = async |password: &str| {
+        let request = app.delete(&format!("{API}/delete")).by(&admin);
+        request.json(&json!({"password": password})).send().await
+    };
+    let last = delete(PASSWORD).await;
+    let text = "Operation not permitted: this is the last administrator";
+    expect(&last, 403, &json!({"error": text}));
+    for _ in 0..5 {
+        delete("wrong password").await.expect(401);
+    }
+    let locked = delete(PASSWORD).await.expect(401);
+    assert_eq!(locked.header("retry-after"), "30");
+    assert_eq!(app.count("users").await, 1);
+}

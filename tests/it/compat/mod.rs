@@ -3,6 +3,7 @@
 mod cookie_session;
 mod mflix;
 mod phone;
+mod reset;
 
 use serde_json::{Value, json};
 use user_management::config::{Config, Source};
@@ -11,8 +12,7 @@ use crate::support::{app::TestApp, request::TestResponse};
 
 const ALL: &str = "cookie-session,mflix,phone";
 
-/// The service with all older APIs, and an administrator, so that nobody else matters to the rule
-/// about the last one.
+/// The service with all older APIs.
 async fn start() -> TestApp {
     TestApp::start_with(&[("COMPAT_APIS", ALL)]).await
 }
@@ -32,10 +32,13 @@ const ENDPOINTS: &[(&str, &str)] = &[
     ("POST", "/compat/cookie-session/sessions"),
     ("DELETE", "/compat/cookie-session/sessions"),
     ("GET", "/compat/cookie-session/profile"),
+    ("POST", "/compat/cookie-session/reset_password"),
+    ("PUT", "/compat/cookie-session/reset_password"),
     ("POST", "/compat/mflix/api/v1/user/register"),
     ("POST", "/compat/mflix/api/v1/user/login"),
     ("PUT", "/compat/mflix/api/v1/user/update-preferences"),
     ("POST", "/compat/mflix/api/v1/user/logout"),
+    ("DELETE", "/compat/mflix/api/v1/user/delete"),
     ("GET", "/compat/mflix/api/v1/user/admin"),
     ("POST", "/compat/phone/signup"),
     ("POST", "/compat/phone/login"),

@@ -6,10 +6,13 @@ use axum::http::StatusCode;
 use tokio::{sync::Barrier, task::JoinSet};
 
 mod accounts;
+mod compat;
 mod database_away;
 mod first_admin;
 mod keys;
+mod links;
 mod lockout;
+mod own_account;
 mod rank;
 mod refresh;
 mod sessions;

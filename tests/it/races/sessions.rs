@@ -9,14 +9,23 @@ use std::{
 };
 
 use axum::http::StatusCode;
+use chrono::TimeDelta;
 use futures::future::try_join_all;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
-use user_management::domain::role::Role;
+use user_management::{
+    domain::{
+        id::UserId,
+        role::Role,
+        token::{OneTimeToken, Purpose},
+    },
+    infra::clock::Clock as _,
+    repository::one_time_tokens,
+};
 
 use super::{discard_mail, together, two_instances};
 use crate::support::{
-    app::{TestApp, TestUser},
+    app::{PASSWORD, TestApp, TestUser},
     eventually::wait_until,
 };
 
@@ -37,7 +46,7 @@ async fn is_let_in(app: &TestApp, token: &str) -> bool {
 /// Ends the sessions of a user, each time in another way.
 async fn end_sessions(app: &TestApp, admin: &TestUser, user: &TestUser, way: usize) {
     let path = format!("/users/{}", user.id);
-    match way % 3 {
+    match way % 6 {
         0 => app
             .post(&format!("{path}/lock"))
             .by(admin)
@@ -45,7 +54,7 @@ async fn end_sessions(app: &TestApp, admin: &TestUser, user: &TestUser, way: usi
             .await
             .expect(200),
         1 => app.delete(&path).by(admin).send().await.expect(204),
-        _ => {
+        2 => {
             let body = json!({"role": "ADMIN"});
             app.put(&path)
                 .by(admin)
@@ -53,6 +62,33 @@ async fn end_sessions(app: &TestApp, admin: &TestUser, user: &TestUser, way: usi
                 .send()
                 .await
                 .expect(200)
+        }
+        3 => {
+            let token = OneTimeToken::new([7; 32]);
+            let (now, purpose) = (app.clock.now(), Purpose::PasswordReset);
+            let end = now + TimeDelta::minutes(1);
+            let mut connection = app.database.pool.acquire().await.unwrap();
+            one_time_tokens::replace(&mut connection, UserId(user.id), purpose, &token, now, end)
+                .await
+                .unwrap();
+            let body = json!({"token": token.expose(), "new_password": "Better*5678"});
+            app.put("/password-reset")
+                .json(&body)
+                .send()
+                .await
+                .expect(200)
+        }
+        4 => app.close(user).await.expect(202),
+        _ => {
+            // In another session of his.
+            let login = app.log_in(&user.email).await.expect(200);
+            let body = json!({"current_password": PASSWORD, "new_password": "Better*5678"});
+            app.put("/me/password")
+                .bearer(&login.text("access_token"))
+                .json(&body)
+                .send()
+                .await
+                .expect(204)
         }
     };
 }
@@ -63,7 +99,7 @@ async fn an_ended_session_is_refused_here_at_once_and_elsewhere_within_a_second(
     let [here, elsewhere] = &instances;
     let admin = here.admin().await;
     let mut delays = Vec::new();
-    for round in 0..9 {
+    for round in 0..12 {
         let user = here
             .user(Role::Manager, &format!("user{round}@example.com"))
             .await;

@@ -226,7 +226,7 @@ async fn a_user_who_is_deleted_while_he_is_told_of_a_lockout_leaves_nothing() {
             .user(Role::Authenticated, &format!("user{number}@example.com"))
             .await;
         // He has been told before, so that the notice and the token are there already.
-        let payload = json!({"identifier": user.email});
+        let payload = json!({"user_id": user.id});
         let login = &app.app.services.login;
         login
             .notify_lockout(&payload, app.clock.now())

@@ -1,7 +1,10 @@
 //! The repository's functions, on PostgreSQL.
 
+mod account_ends;
 mod coverage;
+mod email_changes;
 mod errors;
+mod export;
 mod jobs;
 mod login_names;
 mod login_throttle;
@@ -11,6 +14,7 @@ mod schema;
 mod sessions;
 mod signing_keys;
 mod user_counts;
+mod user_preferences;
 mod users;
 
 use chrono::{DateTime, TimeDelta, Utc};

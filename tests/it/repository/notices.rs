@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use sqlx::PgConnection;
-use user_management::repository::notices::{Notice, claim, forget};
+use user_management::repository::notices::{Notice, claim, find_wait, forget};
 
 use super::{after, put, user};
 use crate::support::database::TestDatabase;
@@ -55,6 +55,38 @@ async fn the_wait_doubles_with_each_notice_up_to_six_hours_until_a_day_without_o
     assert!(tell(&mut conn, 1, Notice::AccountLocked, now).await);
     assert!(!tell(&mut conn, 1, Notice::AccountLocked, now + 59).await);
     assert!(tell(&mut conn, 1, Notice::AccountLocked, now + 60).await);
+}
+
+#[tokio::test]
+async fn the_wait_for_a_link_to_a_new_password_is_never_longer_than_the_last_one_is_good() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    put(&mut conn, 1).await;
+    let id = user(1).id;
+    let first_wait = TimeDelta::minutes(1);
+    let mut now = after(TimeDelta::zero());
+    for minutes in [0, 1, 2, 4, 8, 16, 30, 30, 30] {
+        let notice = Notice::PasswordReset;
+        let wait = TimeDelta::minutes(minutes);
+        assert_eq!(
+            find_wait(&mut conn, id, notice, now, first_wait)
+                .await
+                .unwrap(),
+            wait
+        );
+        let early = now + wait - TimeDelta::microseconds(1);
+        if minutes > 0 {
+            assert!(
+                !claim(&mut conn, id, notice, early, first_wait)
+                    .await
+                    .unwrap()
+            );
+        }
+        now += wait;
+        assert!(claim(&mut conn, id, notice, now, first_wait).await.unwrap());
+    }
+    let wait = find_wait(&mut conn, id, Notice::EmailChange, now, first_wait);
+    assert_eq!(wait.await.unwrap(), TimeDelta::zero());
 }
 
 #[tokio::test]

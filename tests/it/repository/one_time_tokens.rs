@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use sqlx::PgConnection;
 use user_management::{
-    domain::token::{OneTimeToken, Purpose},
+    domain::token::{OneTimeToken, Purpose, VERIFICATION_LIFETIME},
     repository::{one_time_tokens, users},
 };
 
@@ -19,7 +19,8 @@ fn token(number: u8) -> OneTimeToken {
 
 async fn issue(conn: &mut PgConnection, number: u32, purpose: Purpose, token: &OneTimeToken) {
     let id = user(number).id;
-    one_time_tokens::replace(conn, id, purpose, token, noon())
+    let end = noon() + VERIFICATION_LIFETIME;
+    one_time_tokens::replace(conn, id, purpose, token, noon(), end)
         .await
         .unwrap();
 }
@@ -83,7 +84,8 @@ async fn a_token_lives_until_it_expires_is_replaced_or_taken_away() {
     );
 
     let later = after(TimeDelta::hours(1));
-    one_time_tokens::replace(&mut conn, id, VERIFY, &token(2), later)
+    let its_end = later + VERIFICATION_LIFETIME;
+    one_time_tokens::replace(&mut conn, id, VERIFY, &token(2), later, its_end)
         .await
         .unwrap();
     assert!(!lives(&mut conn, 1, later).await);
@@ -94,14 +96,38 @@ async fn a_token_lives_until_it_expires_is_replaced_or_taken_away() {
             .unwrap(),
         Some(later)
     );
-    one_time_tokens::discard(&mut conn, id, UNLOCK)
+    one_time_tokens::discard(&mut conn, id, &[UNLOCK])
         .await
         .unwrap();
     assert!(lives(&mut conn, 2, later).await);
-    one_time_tokens::discard(&mut conn, id, VERIFY)
+    one_time_tokens::discard(&mut conn, id, &[UNLOCK, VERIFY])
         .await
         .unwrap();
     assert!(!lives(&mut conn, 2, later).await);
+}
+
+#[tokio::test]
+async fn the_owner_of_a_token_is_found_while_it_is_good() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    put(&mut conn, 1).await;
+    let reset = Purpose::PasswordReset;
+    issue(&mut conn, 1, reset, &token(1)).await;
+    let find = async |conn: &mut PgConnection, purpose, byte, at| {
+        one_time_tokens::find_owner(conn, purpose, &token(byte), at)
+            .await
+            .unwrap()
+    };
+    let end = noon() + VERIFICATION_LIFETIME;
+    let last = end - TimeDelta::microseconds(1);
+    let id = user(1).id;
+    assert_eq!(find(&mut conn, reset, 1, last).await, Some(id));
+    assert_eq!(find(&mut conn, reset, 1, end).await, None, "too late");
+    assert_eq!(find(&mut conn, reset, 2, last).await, None, "another one");
+    let restore = Purpose::AccountRestore;
+    assert_eq!(find(&mut conn, restore, 1, last).await, None);
+    issue(&mut conn, 1, restore, &token(3)).await;
+    assert_eq!(find(&mut conn, restore, 3, last).await, Some(id));
 }
 
 #[tokio::test]

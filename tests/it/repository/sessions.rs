@@ -147,6 +147,28 @@ async fn all_sessions_of_a_user_end_together_and_everybody_hears_at_the_commit()
 }
 
 #[tokio::test]
+async fn all_sessions_of_a_user_but_one_end_together_and_everybody_hears() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    for of in [1, 2] {
+        put(&mut conn, of).await;
+    }
+    for (number, of) in [(1, 1), (2, 1), (3, 1), (4, 2)] {
+        open(&mut conn, number, of).await;
+    }
+    let mut listener = PgListener::connect_with(&db.pool).await.unwrap();
+    listener.listen(sessions::CHANNEL).await.unwrap();
+    let ended = sessions::end_others(&mut conn, user(1).id, id(2)).await;
+    assert_eq!(ended.unwrap(), 2);
+    let heard = listener.recv().await.unwrap();
+    assert_eq!(heard.payload(), user(1).id.to_string());
+    for (number, lives) in [(1, false), (2, true), (3, false), (4, true)] {
+        let found = sessions::find_live(&mut conn, id(number), noon()).await;
+        assert_eq!(found.unwrap().is_some(), lives, "{number}");
+    }
+}
+
+#[tokio::test]
 async fn expired_sessions_are_swept_a_batch_at_a_time() {
     let db = TestDatabase::create().await;
     let mut conn = db.pool.acquire().await.unwrap();

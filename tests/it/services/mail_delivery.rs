@@ -54,6 +54,21 @@ async fn a_mail_is_there_when_what_causes_it_is_committed_and_not_before() {
     assert_eq!(app.count("jobs").await, 2, "the recurring ones");
 }
 
+#[tokio::test]
+async fn the_mail_about_a_refresh_token_that_was_used_again_has_advice_and_no_link() {
+    let app = TestApp::start().await;
+    let user = UserId(app.user(Role::Authenticated, "ada@example.com").await.id);
+    let mut connection = app.app.pool.acquire().await.unwrap();
+    let (mails, now) = (&app.app.services.mails, app.clock.now());
+    mails
+        .enqueue(&mut connection, user, UserMail::SessionReuse, now)
+        .await
+        .unwrap();
+    let text = app.mail_to("ada@example.com").await;
+    assert!(text.contains("change your password"), "{text}");
+    assert!(!text.contains("https://"), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_workers_send_each_mail_once() {
     const MAILS: usize = 60;
@@ -275,6 +290,7 @@ async fn the_secret_of_a_link_is_in_no_table_and_is_gone_when_the_mail_is_sent()
         "sessions",
         "login_throttle",
         "notices",
+        "email_changes",
     ] {
         let query = sqlx::AssertSqlSafe(format!(
             "select coalesce(string_agg(t::text, ' '), '') from {table} t"

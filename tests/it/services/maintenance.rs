@@ -6,11 +6,18 @@ use user_management::{domain::role::Role, infra::clock::Clock as _};
 use crate::support::app::TestApp;
 
 /// The tables with rows that expire.
-const TABLES: [&str; 3] = ["sessions", "one_time_tokens", "login_throttle"];
+const TABLES: [&str; 4] = [
+    "sessions",
+    "one_time_tokens",
+    "login_throttle",
+    "email_changes",
+];
 
-/// A live session, a link and a failed login.
+/// A live session, a link, a failed login and a wish for another address.
 async fn make_rows(app: &TestApp, email: &str) {
-    app.user(Role::Authenticated, email).await;
+    let user = app.user(Role::Authenticated, email).await;
+    let wish = format!("wish-{email}");
+    app.ask_for(&user, &wish).await.expect(202);
     let fields = [("username", email), ("password", "Secure*0000")];
     app.post("/login/").form(&fields).send().await.expect(401);
     app.register(&format!("new-{email}")).await.expect(200);

@@ -302,7 +302,13 @@ impl TestApp {
     /// How many rows the tables have that requests write to: what a refused one leaves as they are.
     pub async fn stored(&self) -> Vec<(&'static str, i64)> {
         let mut counts = Vec::new();
-        for table in ["users", "jobs", "sessions", "one_time_tokens"] {
+        for table in [
+            "users",
+            "jobs",
+            "sessions",
+            "one_time_tokens",
+            "email_changes",
+        ] {
             counts.push((table, self.count(table).await));
         }
         counts
