@@ -44,6 +44,7 @@ use crate::{
         password_reset::PasswordReset,
         passwords::Passwords,
         platform::Platform,
+        preferences::Preferences,
         profiles::Profiles,
         queue::Queue,
         rate_limits::RateLimits,
@@ -253,7 +254,12 @@ impl App {
                 Arc::clone(&mails),
             )),
             export: Arc::new(Export::new(platform.clone(), Arc::clone(&login))),
-            me: Arc::new(Me::new(platform.clone(), Arc::clone(&cache))),
+            me: Arc::new(Me::new(
+                platform.clone(),
+                Arc::clone(&cache),
+                Arc::clone(&passwords),
+            )),
+            preferences: Arc::new(Preferences::new(platform.clone())),
             profiles: Arc::new(Profiles::new(platform.clone())),
             email_changes: Arc::new(EmailChanges::new(
                 platform.clone(),
@@ -288,6 +294,7 @@ impl App {
             longest_session: config.tokens.longest_session,
             phone_default_region: config.accounts.phone_default_region,
             cors_allowed_origins: config.server.cors_allowed_origins.clone(),
+            compat_apis: config.compat_apis.clone(),
             caught_mail,
             draining: false.into(),
         });
@@ -324,6 +331,7 @@ impl App {
         let account = NewAccount {
             email: Some(admin.email),
             phone_number: None,
+            legacy_name: None,
             password: admin.password,
             nickname: None,
             profile: Profile::default(),

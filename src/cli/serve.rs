@@ -156,6 +156,7 @@ const EPHEMERAL_SETTINGS: &[&str] = &[
     "ACCESS_TOKEN_EXPIRE_MINUTES",
     "ADMIN_PASSWORD",
     "ADMIN_USER",
+    "COMPAT_APIS",
     "CORS_ALLOWED_ORIGINS",
     "DEBUG",
     "EMAIL_TEMPLATES_DIR",
@@ -165,11 +166,13 @@ const EPHEMERAL_SETTINGS: &[&str] = &[
     "LOG_FORMAT",
     "MAIL_FROM",
     "MAX_LOGIN_ATTEMPTS",
+    "PHONE_DEFAULT_REGION",
     "RATE_LIMITS",
     "RATE_LIMIT_LOGIN",
     "RATE_LIMIT_REGISTER",
     "RATE_LIMIT_RESEND",
     "REFRESH_TOKEN_EXPIRE_MINUTES",
+    "SERVICE_CREDENTIALS",
 ];
 
 async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {

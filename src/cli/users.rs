@@ -64,6 +64,7 @@ async fn create_admin(options: CreateAdmin) -> anyhow::Result<()> {
     let account = NewAccount {
         email: Some(email),
         phone_number: None,
+        legacy_name: None,
         password: errors.finish(password)?,
         nickname,
         profile: Profile::default(),

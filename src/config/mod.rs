@@ -7,6 +7,7 @@
 //! renew `.env.sample` and the README's table: `UPDATE_DOCS=1 cargo test settings_documents`.
 
 mod accounts;
+mod compat;
 mod database;
 mod login;
 mod mail;
@@ -17,6 +18,7 @@ mod tokens;
 use std::{fmt, str::FromStr};
 
 pub use accounts::{AccountsConfig, FirstAdmin};
+pub use compat::CompatApi;
 pub use database::DatabaseConfig;
 pub use login::{LoginConfig, Rate, RateLimitsConfig};
 pub use mail::{MailConfig, SmtpConfig, SmtpSecurity};
@@ -62,6 +64,8 @@ pub struct Config {
     pub accounts: AccountsConfig,
     /// Mail.
     pub mail: MailConfig,
+    /// The older APIs that are switched on.
+    pub compat_apis: Vec<CompatApi>,
     /// What works but should be known, to be logged at start.
     pub warnings: Vec<String>,
 }
@@ -114,6 +118,7 @@ impl Config {
         let accounts = AccountsConfig::read(reader);
         let login = LoginConfig::read(reader, environment);
         let mail = MailConfig::read(reader, environment);
+        let compat_apis = compat::read(reader, accounts.hide_account_existence);
         Self {
             environment,
             server,
@@ -122,6 +127,7 @@ impl Config {
             login,
             accounts,
             mail,
+            compat_apis,
             warnings: std::mem::take(&mut reader.warnings),
         }
     }

@@ -7,6 +7,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::{
     email::{self, Email},
+    legacy_name::LegacyName,
     phone::{PhoneNumber, Region},
 };
 
@@ -22,6 +23,9 @@ pub enum LoginName {
     Email(String),
     /// A phone number as accounts have it.
     PhoneNumber(String),
+    /// A name of an older API that is no address. [`LoginName::read`] reads nothing as one: only that
+    /// API logs in by it.
+    Legacy(String),
 }
 
 impl LoginName {
@@ -54,7 +58,17 @@ impl LoginName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Email(name) | Self::PhoneNumber(name) => name,
+            Self::Email(name) | Self::PhoneNumber(name) | Self::Legacy(name) => name,
+        }
+    }
+
+    /// What failed logins are counted by. A legacy name is told apart: who has another's address or
+    /// number as his legacy name must not be able to forgive the guesses on the other's account.
+    #[must_use]
+    pub fn counted_as(&self) -> Vec<&[u8]> {
+        match self {
+            Self::Email(name) | Self::PhoneNumber(name) => vec![name.as_bytes()],
+            Self::Legacy(name) => vec![b"legacy", name.as_bytes()],
         }
     }
 }
@@ -68,6 +82,12 @@ impl From<&Email> for LoginName {
 impl From<&PhoneNumber> for LoginName {
     fn from(number: &PhoneNumber) -> Self {
         Self::PhoneNumber(number.as_str().to_owned())
+    }
+}
+
+impl From<&LegacyName> for LoginName {
+    fn from(name: &LegacyName) -> Self {
+        Self::Legacy(name.as_str().to_owned())
     }
 }
 
@@ -127,6 +147,15 @@ mod tests {
         }
         assert!(read(&"x".repeat(100_000)).as_str().len() <= email::MAX_LENGTH);
         assert!(read(&"1".repeat(100_000)).as_str().len() <= email::MAX_LENGTH);
+    }
+
+    #[test]
+    fn a_legacy_name_is_counted_apart_from_an_address_or_number_of_the_same_text() {
+        for typed in ["bob", "+14155552671", "a@example.com"] {
+            let legacy = LoginName::from(&LegacyName::parse(typed).unwrap());
+            assert_eq!(legacy.as_str(), typed);
+            assert_ne!(legacy.counted_as(), read(typed).counted_as());
+        }
     }
 
     #[test]

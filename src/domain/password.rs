@@ -46,7 +46,19 @@ impl fmt::Debug for TypedPassword {
 /// A password that may be an account's: normalized (NFKC), neither trimmed nor cut. `Debug` hides
 /// it.
 #[derive(Clone)]
-pub struct Password(SecretString);
+pub struct Password {
+    text: SecretString,
+    policy: Policy,
+}
+
+/// Which rules a password is held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Policy {
+    /// All of them.
+    Full,
+    /// Not to be empty.
+    Relaxed,
+}
 
 impl Password {
     /// Takes a password that somebody chose.
@@ -73,7 +85,31 @@ impl Password {
                 "is one of the commonest passwords",
             ));
         }
-        Ok(Self(normalized.into()))
+        Ok(Self {
+            text: normalized.into(),
+            policy: Policy::Full,
+        })
+    }
+
+    /// Takes a password that somebody chose by an older API whose clients know no policy: only the
+    /// adapter of that API may call this. It is not to be empty, and has at most 512 bytes.
+    ///
+    /// # Errors
+    ///
+    /// The rule that it breaks.
+    pub fn parse_relaxed(typed: &TypedPassword) -> Result<Self, Rule> {
+        const TOO_LONG: Rule = Rule::new("password_too_long", "must have at most 512 bytes");
+        let normalized: String = typed.expose().ok_or(TOO_LONG)?.nfkc().collect();
+        if normalized.is_empty() {
+            return Err(Rule::new("password_too_short", "must not be empty"));
+        }
+        if normalized.len() > MAX_BYTES {
+            return Err(TOO_LONG);
+        }
+        Ok(Self {
+            text: normalized.into(),
+            policy: Policy::Relaxed,
+        })
     }
 
     /// Checks it against the account that it is for.
@@ -81,14 +117,17 @@ impl Password {
     /// # Errors
     ///
     /// The rule that a password doesn't contain the account's own address, nickname or phone number,
-    /// however the number is written.
+    /// however the number is written. A [relaxed](Self::parse_relaxed) one may.
     pub fn check_owner(
         &self,
         email: Option<&Email>,
         nickname: Option<&Nickname>,
         phone_number: Option<&PhoneNumber>,
     ) -> Result<(), Rule> {
-        let password = self.0.expose_secret().to_lowercase();
+        if self.policy == Policy::Relaxed {
+            return Ok(());
+        }
+        let password = self.text.expose_secret().to_lowercase();
         let own_address = email.map(Email::normalized);
         let own_name = nickname.map(|nickname| nickname.as_str().to_lowercase());
         let own_number = phone_number.map(PhoneNumber::national_digits);
@@ -113,7 +152,7 @@ impl Password {
     /// The normalized password.
     #[must_use]
     pub fn expose(&self) -> &str {
-        self.0.expose_secret()
+        self.text.expose_secret()
     }
 }
 
@@ -240,6 +279,28 @@ mod tests {
         assert!(check("call +1 (415) 555-2671").is_err());
         assert!(check("x4155552671").is_err());
         assert!(check("415 and 5552671").is_ok());
+    }
+
+    #[test]
+    fn a_relaxed_password_is_only_not_empty() {
+        let relaxed = |typed: &str| Password::parse_relaxed(&TypedPassword::new(typed.to_owned()));
+        for good in [
+            "t4rt1",
+            "x",
+            "password1",
+            "ada@example.com",
+            &"x".repeat(512),
+        ] {
+            let password = relaxed(good).unwrap();
+            assert_eq!(password.expose(), good);
+            let own = Email::parse("ada@example.com").unwrap();
+            assert!(password.check_owner(Some(&own), None, None).is_ok());
+        }
+        assert_eq!(relaxed("ﬁ").unwrap().expose(), "fi");
+        assert_eq!(relaxed("").unwrap_err().kind, "password_too_short");
+        for long in ["x".repeat(513), "\u{fdfa}".repeat(170)] {
+            assert_eq!(relaxed(&long).unwrap_err().kind, "password_too_long");
+        }
     }
 
     #[test]

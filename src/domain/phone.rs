@@ -67,6 +67,19 @@ impl PhoneNumber {
         Ok(Self(kept))
     }
 
+    /// The same for an older API whose clients have numbers such as `1234567890`, which no country
+    /// has: ten bare digits are kept as they stand. Only the adapter of that API may call this.
+    ///
+    /// # Errors
+    ///
+    /// The rule that `text` breaks.
+    pub fn parse_or_bare(text: &str, region: Region) -> Result<Self, Rule> {
+        Self::parse(text, region).or_else(|rule| {
+            let is_bare = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit());
+            is_bare.then(|| Self(text.to_owned())).ok_or(rule)
+        })
+    }
+
     /// A number that the database holds.
     #[must_use]
     pub fn from_database(number: String) -> Self {
@@ -143,6 +156,29 @@ mod tests {
         }
         assert!("XX".parse::<Region>().is_err());
         assert!("USA".parse::<Region>().is_err());
+    }
+
+    #[test]
+    fn only_an_older_api_has_ten_bare_digits_of_no_country() {
+        let us: Region = "US".parse().unwrap();
+        for (typed, kept) in [
+            ("1234567890", "1234567890"),
+            ("(415) 555-2671", "+14155552671"),
+            ("4155552671", "+14155552671"),
+        ] {
+            let number = PhoneNumber::parse_or_bare(typed, us);
+            assert_eq!(number.unwrap().as_str(), kept);
+        }
+        for bad in [
+            "",
+            "123456789",
+            "12345678901",
+            "123-456-7890",
+            "12345 7890",
+            "bob",
+        ] {
+            assert!(PhoneNumber::parse_or_bare(bad, us).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub enum Purpose {
     AccountUnlock,
     /// Sets a new password.
     PasswordReset,
+    /// The same, given to whoever asked an older API for it: it proves nothing about an address.
+    OpenPasswordReset,
     /// Takes the deletion of an account back.
     AccountRestore,
 }
@@ -39,6 +41,7 @@ impl Purpose {
             Self::EmailVerification => "email_verification",
             Self::AccountUnlock => "account_unlock",
             Self::PasswordReset => "password_reset",
+            Self::OpenPasswordReset => "open_password_reset",
             Self::AccountRestore => "account_restore",
         }
     }

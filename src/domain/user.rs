@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    email::Email, id::UserId, nickname::Nickname, phone::PhoneNumber, profile::Profile, role::Role,
+    email::Email, id::UserId, legacy_name::LegacyName, login_name::LoginName, nickname::Nickname,
+    phone::PhoneNumber, profile::Profile, role::Role,
 };
 
 /// An account, without its password.
@@ -13,12 +14,14 @@ pub struct User {
     pub id: UserId,
     /// Its public name.
     pub nickname: Nickname,
-    /// Where its mail goes; none only where there is a phone number.
+    /// Where its mail goes; none only where there is another name.
     pub email: Option<Email>,
     /// When the address was verified.
     pub email_verified_at: Option<DateTime<Utc>>,
     /// Its phone number.
     pub phone_number: Option<PhoneNumber>,
+    /// What it has in place of an address where an older API made it.
+    pub legacy_name: Option<LegacyName>,
     /// What the user says of himself.
     pub profile: Profile,
     /// What the account may do.
@@ -50,12 +53,15 @@ impl User {
             && (self.email.is_none() || self.email_verified_at.is_some())
     }
 
-    /// The names under which he logs in, in the form that failed logins are counted by.
+    /// The names under which he logs in.
     #[must_use]
-    pub fn login_names(&self) -> Vec<String> {
-        let email = self.email.as_ref().map(Email::normalized);
-        let phone_number = self.phone_number.as_ref();
-        let phone_number = phone_number.map(|number| number.as_str().to_owned());
-        email.into_iter().chain(phone_number).collect()
+    pub fn login_names(&self) -> Vec<LoginName> {
+        let email = self.email.as_ref().map(LoginName::from);
+        let phone_number = self.phone_number.as_ref().map(LoginName::from);
+        let legacy_name = self.legacy_name.as_ref().map(LoginName::from);
+        [email, phone_number, legacy_name]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }

@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::{
@@ -20,6 +21,8 @@ use crate::{
 
 /// The media type of an error's body (RFC 9457).
 pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The answer of a handler that may fail.
 pub type Answer<T> = Result<T, Problem>;
@@ -34,6 +37,8 @@ pub struct Problem {
     retry_after: Option<Duration>,
     oauth_error: Option<&'static str>,
     source: Option<anyhow::Error>,
+    /// What an older API answers in place of the problem.
+    said: Option<Value>,
 }
 
 impl Problem {
@@ -48,7 +53,48 @@ impl Problem {
             retry_after: None,
             oauth_error: None,
             source: None,
+            said: None,
         }
+    }
+
+    /// The status that it is answered with.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The same as an older API answers it: with this status and this JSON.
+    #[must_use]
+    pub fn said_as(mut self, status: StatusCode, body: Value) -> Self {
+        self.status = status;
+        self.said = Some(body);
+        self
+    }
+
+    /// The same where an older API tells it in one member of an object. Invalid input is a 400 there,
+    /// and the text names the fields.
+    fn said_in(&self, member: &str) -> (StatusCode, Value) {
+        if let Some(said) = &self.said {
+            return (self.status, said.clone());
+        }
+        let status = match self.status {
+            StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+            status => status,
+        };
+        let text = if self.fields.is_empty() {
+            self.detail.to_string()
+        } else {
+            let fields = self.fields.iter().map(|field| {
+                let name = field.location.iter().skip(1).cloned().collect::<Vec<_>>();
+                format!("{} {}", name.join("."), field.message)
+            });
+            fields
+                .collect::<Vec<_>>()
+                .join("; ")
+                .trim_start()
+                .to_owned()
+        };
+        (status, json!({ member: text }))
     }
 
     /// The same with OAuth2's member `error` (RFC 6749, 5.2), for the token endpoint.
@@ -204,8 +250,9 @@ pub struct FieldProblem<'a> {
     kind: &'a str,
 }
 
-/// Writes the body of an error, and logs it where it is a fault of ours.
-pub fn render(response: Response, request_id: RequestId) -> Response {
+/// Writes the body of an error, and logs it where it is a fault of ours. Where an older API tells
+/// what went wrong in a member of an object, that is its name.
+pub fn render(response: Response, request_id: RequestId, member: Option<&'static str>) -> Response {
     let (mut parts, body) = response.into_parts();
     let Some(Travelling(problem)) = parts.extensions.remove::<Travelling>() else {
         return Response::from_parts(parts, body);
@@ -218,11 +265,19 @@ pub fn render(response: Response, request_id: RequestId) -> Response {
             tracing::warn!(%request_id, error, "request turned away");
         }
     }
-    let bytes = serde_json::to_vec(&problem.body(request_id)).unwrap_or_else(|error| {
+    let (kind, written) = match member {
+        Some(member) => {
+            let (status, said) = problem.said_in(member);
+            parts.status = status;
+            (JSON, serde_json::to_vec(&said))
+        }
+        None => (PROBLEM_JSON, serde_json::to_vec(&problem.body(request_id))),
+    };
+    let bytes = written.unwrap_or_else(|error| {
         tracing::error!(%request_id, %error, "can't write an error");
         Vec::new()
     });
-    parts.headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
+    parts.headers.insert(header::CONTENT_TYPE, kind);
     if problem.status == StatusCode::UNAUTHORIZED {
         let scheme = match problem.code {
             ErrorCode::InvalidClient => "Basic realm=\"services\"",

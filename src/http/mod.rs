@@ -11,6 +11,7 @@
 //! 4. Renew the document: `UPDATE_DOCS=1 cargo test openapi`.
 
 pub mod api;
+mod compat;
 pub mod error;
 pub mod extract;
 pub mod middleware;
@@ -67,6 +68,7 @@ pub fn router(state: &AppState) -> Router {
     let (routes, _) = documented().split_for_parts();
     let routes = routes
         .merge(web::router(state))
+        .merge(compat::router(state))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(state.clone());

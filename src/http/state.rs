@@ -11,7 +11,7 @@ use sqlx::PgPool;
 use url::Url;
 
 use crate::{
-    config::{Origin, ServiceCredential},
+    config::{CompatApi, Origin, ServiceCredential},
     domain::phone::Region,
     infra::{clock::Clock, email::DirectoryMailer, random::Random},
     services::Services,
@@ -43,6 +43,8 @@ pub struct Shared {
     pub cors_allowed_origins: Vec<Origin>,
     /// How long the cookie of a session is kept.
     pub longest_session: TimeDelta,
+    /// The older APIs that are switched on.
+    pub compat_apis: Vec<CompatApi>,
     /// The mailbox of `/dev/mail`, in development.
     pub caught_mail: Option<DirectoryMailer>,
     /// Whether the server is stopping.

@@ -42,7 +42,7 @@ impl From<sqlx::Error> for Error {
 
 fn conflict(constraint: &str) -> Option<ErrorCode> {
     match constraint {
-        "users_email_key" => Some(ErrorCode::EmailAlreadyExists),
+        "users_email_key" | "users_legacy_name_key" => Some(ErrorCode::EmailAlreadyExists),
         "users_phone_number_key" => Some(ErrorCode::PhoneNumberAlreadyExists),
         "users_nickname_key" => Some(ErrorCode::NicknameAlreadyExists),
         _ => None,

@@ -42,6 +42,9 @@ pub async fn find(
              select coalesce(jsonb_agg(to_jsonb(i) - array['user_id', 'scope', 'request_digest'] \
                order by i.created_at), '[]') \
              from idempotency_keys i where i.user_id = u.id), \
+           'user_preferences', ( \
+             select coalesce(jsonb_agg(to_jsonb(p) - 'user_id'), '[]') \
+             from user_preferences p where p.user_id = u.id), \
            'login_throttle', ( \
              select coalesce(jsonb_agg(to_jsonb(l) - array['key', 'bucket'] order by l.updated_at), '[]') \
              from login_throttle l where l.key = any($2)), \

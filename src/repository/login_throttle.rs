@@ -86,6 +86,7 @@ pub async fn charge(
     let query = match name {
         LoginName::Email(_) => charge_and_find!("lower(email) = $8"),
         LoginName::PhoneNumber(_) => charge_and_find!("phone_number = $8"),
+        LoginName::Legacy(_) => charge_and_find!("legacy_name = $8"),
     };
     let row: Row = sqlx::query_as(query)
         .bind(bucket.key.as_slice())

@@ -19,4 +19,5 @@ pub mod one_time_tokens;
 pub mod pool;
 pub mod sessions;
 pub mod signing_keys;
+pub mod user_preferences;
 pub mod users;

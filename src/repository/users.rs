@@ -13,6 +13,7 @@ use crate::{
     domain::{
         email::Email,
         id::UserId,
+        legacy_name::LegacyName,
         nickname::Nickname,
         page::{Listed, Page},
         phone::PhoneNumber,
@@ -48,7 +49,7 @@ macro_rules! columns_of {
             "last_name" "is_name_public" "bio" "location" "profile_picture_url"
             "linkedin_profile_url" "github_profile_url" "role" "is_professional"
             "professional_status_updated_at" "locked_at" "deletion_due_at" "last_login_at"
-            "created_at" "updated_at" "revision"
+            "created_at" "updated_at" "revision" "legacy_name"
         }
     };
 }
@@ -85,6 +86,7 @@ pub(super) struct UserRow {
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     revision: i64,
+    legacy_name: Option<String>,
 }
 
 impl TryFrom<UserRow> for User {
@@ -97,6 +99,7 @@ impl TryFrom<UserRow> for User {
             email: row.email.map(Email::from_database),
             email_verified_at: row.email_verified_at,
             phone_number: row.phone_number.map(PhoneNumber::from_database),
+            legacy_name: row.legacy_name.map(LegacyName::from_database),
             profile: Profile {
                 first_name: row.first_name.map(PersonName::from_database),
                 middle_name: row.middle_name.map(PersonName::from_database),
@@ -343,7 +346,7 @@ pub async fn has_other_admin(connection: &mut PgConnection, id: UserId) -> Resul
     let found = sqlx::query_scalar(
         "select exists (select 1 from users where role = 'ADMIN' and id <> $1 \
          and locked_at is null and deletion_due_at is null \
-         and (email is null or email_verified_at is not null))",
+         and case when email is null then phone_number is not null else email_verified_at is not null end)",
     )
     .bind(id)
     .fetch_one(connection)

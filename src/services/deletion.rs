@@ -66,8 +66,32 @@ impl Deletion {
     /// Of the last two administrators who delete themselves at once, one stays.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn request(&self, ctx: &Ctx, password: &TypedPassword) -> Result<DateTime<Utc>> {
+        self.close(ctx, password, self.grace).await
+    }
+
+    /// Deletes the caller's account at once, if he knows its password: an older API knows no grace.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::request`].
+    ///
+    /// # Concurrency
+    ///
+    /// As of [`Self::request`].
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
+    pub async fn at_once(&self, ctx: &Ctx, password: &TypedPassword) -> Result<()> {
+        self.close(ctx, password, TimeDelta::zero()).await?;
+        Ok(())
+    }
+
+    async fn close(
+        &self,
+        ctx: &Ctx,
+        password: &TypedPassword,
+        grace: TimeDelta,
+    ) -> Result<DateTime<Utc>> {
         let proven = self.passwords.prove(ctx, password, "password").await?;
-        let due_at = ctx.now + self.grace;
+        let due_at = ctx.now + grace;
         let mut transaction = self.platform.pool.begin().await?;
         let mut user = self
             .passwords
@@ -76,7 +100,7 @@ impl Deletion {
         let id = user.id;
         keep_an_admin(&mut transaction, &user).await?;
         sessions::end_all(&mut transaction, id).await?;
-        if self.grace.is_zero() {
+        if grace.is_zero() {
             users::delete(&mut transaction, id).await?;
         } else {
             user.deletion_due_at = Some(due_at);
@@ -104,6 +128,7 @@ impl Deletion {
             Purpose::EmailVerification,
             Purpose::AccountUnlock,
             Purpose::PasswordReset,
+            Purpose::OpenPasswordReset,
         ];
         one_time_tokens::discard(connection, id, &void).await?;
         email_changes::discard_unconfirmed(connection, id).await?;

@@ -269,6 +269,7 @@ async fn put_address(
         Purpose::EmailVerification,
         Purpose::AccountUnlock,
         Purpose::PasswordReset,
+        Purpose::OpenPasswordReset,
     ];
     one_time_tokens::discard(connection, user.id, &void).await
 }

@@ -99,7 +99,6 @@ pub struct Login {
 
 /// An attempt, and where it is counted.
 struct Attempt {
-    typed: TypedPassword,
     name: LoginName,
     /// Of the account of this name, if there is one.
     user_id: Option<UserId>,
@@ -152,7 +151,6 @@ impl Login {
     /// Of any number of attempts at once no more passwords are looked at than the lockout allows. An
     /// attempt is brought to its end even when its client goes away: nobody locks an account by that
     /// without its owner being told.
-    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn log_in(
         self: &Arc<Self>,
         ctx: &Ctx,
@@ -160,8 +158,28 @@ impl Login {
         typed: TypedPassword,
         opening: Opening,
     ) -> Result<LoggedIn> {
-        self.limits.check(ctx, Limited::Login)?;
         let name = LoginName::read(username, self.options.phone_default_region);
+        self.log_in_as(ctx, name, typed, opening).await
+    }
+
+    /// The same for a name that was read already: an older API has names of its own.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::log_in`].
+    ///
+    /// # Concurrency
+    ///
+    /// As of [`Self::log_in`].
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
+    pub async fn log_in_as(
+        self: &Arc<Self>,
+        ctx: &Ctx,
+        name: LoginName,
+        typed: TypedPassword,
+        opening: Opening,
+    ) -> Result<LoggedIn> {
+        self.limits.check(ctx, Limited::Login)?;
         let (login, ctx) = (Arc::clone(self), ctx.clone());
         let attempt = async move { login.try_password(&ctx, name, typed, opening).await };
         self.platform
@@ -182,10 +200,9 @@ impl Login {
             let mut connection = self.platform.pool.acquire().await?;
             let mut attempt = Attempt {
                 user_id: None,
-                key: self.key(name.as_str()),
+                key: self.key(&name),
                 device: self.find_device(&mut connection, ctx, &name).await?,
                 name,
-                typed,
                 opening,
             };
             let charge = login_throttle::charge(
@@ -208,7 +225,7 @@ impl Login {
                 });
             }
         };
-        match self.check(ctx, &attempt, credentials).await {
+        match self.check(ctx, &attempt, &typed, credentials).await {
             Err(error @ Error::Unauthenticated(ErrorCode::InvalidCredentials)) => {
                 outcome("wrong");
                 if reached_limit && let Err(failure) = self.locked_out(attempt).await {
@@ -236,16 +253,17 @@ impl Login {
         &self,
         ctx: &Ctx,
         attempt: &Attempt,
+        typed: &TypedPassword,
         credentials: Option<Credentials>,
     ) -> Result<LoggedIn> {
-        if let Some(logged_in) = self.check_once(ctx, attempt, credentials).await? {
+        if let Some(logged_in) = self.check_once(ctx, attempt, typed, credentials).await? {
             return Ok(logged_in);
         }
         // Two logins at once may both renew an outdated hash: the second looks again.
         let mut connection = self.platform.pool.acquire().await?;
         let credentials = users::find_credentials(&mut connection, &attempt.name).await?;
         drop(connection);
-        self.check_once(ctx, attempt, credentials)
+        self.check_once(ctx, attempt, typed, credentials)
             .await?
             .ok_or(Error::Unauthenticated(ErrorCode::InvalidCredentials))
     }
@@ -255,12 +273,13 @@ impl Login {
         &self,
         ctx: &Ctx,
         attempt: &Attempt,
+        typed: &TypedPassword,
         credentials: Option<Credentials>,
     ) -> Result<Option<LoggedIn>> {
         let hash = credentials
             .as_ref()
             .map(|credentials| &credentials.password_hash);
-        let verdict = self.hasher.verify(&attempt.typed, hash).await?;
+        let verdict = self.hasher.verify(typed, hash).await?;
         let (Some(credentials), Verdict::Right { renewed }) = (credentials, verdict) else {
             return Err(Error::Unauthenticated(ErrorCode::InvalidCredentials));
         };
@@ -289,8 +308,8 @@ impl Login {
             .await
     }
 
-    fn key(&self, name: &str) -> [u8; 32] {
-        self.options.throttle_key.tag(&[name.as_bytes()])
+    fn key(&self, name: &LoginName) -> [u8; 32] {
+        self.options.throttle_key.tag(&name.counted_as())
     }
 }
 

@@ -4,9 +4,15 @@ use std::sync::Arc;
 
 use tracing::instrument;
 
-use super::{Ctx, platform::Platform, session_cache::SessionCache};
+use super::{Ctx, passwords::Passwords, platform::Platform, session_cache::SessionCache};
 use crate::{
-    domain::{nickname::Nickname, profile::ProfilePatch, user::User},
+    domain::{
+        nickname::Nickname,
+        password::{Password, PasswordHash},
+        phone::PhoneNumber,
+        profile::ProfilePatch,
+        user::User,
+    },
     error::{Error, ErrorCode, Result},
     repository::users,
 };
@@ -16,6 +22,8 @@ use crate::{
 pub struct OwnPatch {
     /// The new nickname.
     pub nickname: Option<Nickname>,
+    /// The new phone number: an older API's accounts may change theirs.
+    pub phone_number: Option<PhoneNumber>,
     /// Changes of the profile.
     pub profile: ProfilePatch,
 }
@@ -24,12 +32,17 @@ pub struct OwnPatch {
 pub struct Me {
     platform: Platform,
     cache: Arc<SessionCache>,
+    passwords: Arc<Passwords>,
 }
 
 impl Me {
     /// The service on this database.
-    pub fn new(platform: Platform, cache: Arc<SessionCache>) -> Self {
-        Self { platform, cache }
+    pub fn new(platform: Platform, cache: Arc<SessionCache>, passwords: Arc<Passwords>) -> Self {
+        Self {
+            platform,
+            cache,
+            passwords,
+        }
     }
 
     /// The caller's account; as it was a second ago at most, and not before its last change.
@@ -54,7 +67,8 @@ impl Me {
     ///
     /// # Errors
     ///
-    /// [`Error::Unauthenticated`], [`Error::Stale`], [`ErrorCode::NicknameAlreadyExists`].
+    /// [`Error::Unauthenticated`], [`Error::Stale`], [`ErrorCode::PhoneNumberAlreadyExists`],
+    /// [`ErrorCode::NicknameAlreadyExists`].
     ///
     /// # Concurrency
     ///
@@ -62,7 +76,38 @@ impl Me {
     /// revision one is made.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn edit(&self, ctx: &Ctx, patch: OwnPatch, expected: Option<&[i64]>) -> Result<User> {
-        let (id, _) = ctx.user()?;
+        self.change(ctx, patch, expected, None).await
+    }
+
+    /// The same with a new password besides, for an older API that doesn't ask for the former one;
+    /// the caller's other sessions end.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::edit`]; [`Error::Invalid`] for a password that the account may not have.
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
+    pub async fn edit_with_password(
+        &self,
+        ctx: &Ctx,
+        patch: OwnPatch,
+        password: &Password,
+    ) -> Result<User> {
+        let mut user = self.read(ctx).await?;
+        if patch.phone_number.is_some() {
+            user.phone_number.clone_from(&patch.phone_number);
+        }
+        let hash = self.passwords.hash(&user, password, "password").await?;
+        self.change(ctx, patch, None, Some(&hash)).await
+    }
+
+    async fn change(
+        &self,
+        ctx: &Ctx,
+        patch: OwnPatch,
+        expected: Option<&[i64]>,
+        hash: Option<&PasswordHash>,
+    ) -> Result<User> {
+        let (id, session) = ctx.user()?;
         let mut transaction = self.platform.pool.begin().await?;
         let found = users::find_for_update(&mut transaction, id).await?;
         let mut user = found.ok_or(Error::Unauthenticated(ErrorCode::NotAuthenticated))?;
@@ -73,14 +118,29 @@ impl Me {
         if let Some(nickname) = patch.nickname {
             user.nickname = nickname;
         }
+        if patch.phone_number.is_some() {
+            user.phone_number = patch.phone_number;
+        }
         patch.profile.apply(&mut user.profile);
-        if user == before {
+        let is_changed = user != before;
+        if !is_changed && hash.is_none() {
             return Ok(user);
         }
-        user.updated_at = ctx.now;
-        users::update(&mut transaction, &mut user).await?;
+        if is_changed {
+            user.updated_at = ctx.now;
+            users::update(&mut transaction, &mut user).await?;
+        }
+        if let Some(hash) = hash {
+            let passwords = &self.passwords;
+            passwords
+                .set(&mut transaction, id, session, hash, ctx.now)
+                .await?;
+        }
         transaction.commit().await?;
         self.cache.forget(id);
+        if hash.is_some() {
+            self.passwords.changed(id);
+        }
         tracing::info!(user_id = %id, "account changed by its owner");
         Ok(user)
     }

@@ -21,6 +21,7 @@ pub mod nicknames;
 pub mod password_reset;
 pub mod passwords;
 pub mod platform;
+pub mod preferences;
 pub mod profiles;
 pub mod queue;
 pub mod rate_limits;
@@ -36,8 +37,8 @@ use std::sync::Arc;
 use self::{
     deletion::Deletion, email_change::EmailChanges, export::Export, idempotency::Idempotency,
     login::Login, mail::Mails, maintenance::Maintenance, me::Me, password_reset::PasswordReset,
-    passwords::Passwords, profiles::Profiles, registration::Registration, sessions::Sessions,
-    signing_keys::SigningKeys, users::Users, verification::Verification,
+    passwords::Passwords, preferences::Preferences, profiles::Profiles, registration::Registration,
+    sessions::Sessions, signing_keys::SigningKeys, users::Users, verification::Verification,
 };
 use crate::{error::Error, infra::password_hasher::Busy};
 
@@ -60,6 +61,8 @@ pub struct Services {
     pub signing_keys: Arc<SigningKeys>,
     /// One's own account.
     pub me: Arc<Me>,
+    /// One's own preferences.
+    pub preferences: Arc<Preferences>,
     /// Public profiles.
     pub profiles: Arc<Profiles>,
     /// Sets passwords of people who have forgotten theirs.

@@ -1,4 +1,7 @@
-//! A new password for whoever reads the account's mail.
+//! A new password for whoever reads the account's mail; `open.rs` beside has what an older API does
+//! without a mail.
+
+mod open;
 
 use std::sync::Arc;
 
@@ -18,7 +21,7 @@ use crate::{
     domain::{
         email::Email,
         id::UserId,
-        password::Password,
+        password::{Password, PasswordHash},
         token::{OneTimeToken, Purpose, RESET_LIFETIME},
         user::User,
     },
@@ -175,27 +178,46 @@ impl PasswordReset {
         if !one_time_tokens::consume(&mut transaction, id, purpose, token, ctx.now).await? {
             return Err(refused());
         }
-        users::set_password_hash(&mut transaction, id, &hash).await?;
         if user.email_verified_at.is_none() {
             users::verify_email(&mut transaction, id, ctx.now).await?;
         }
-        sessions::end_all(&mut transaction, id).await?;
-        self.login.end_lockout(&mut transaction, &user).await?;
-        // Should it be locked again at once, the owner gets another link.
-        notices::forget(&mut transaction, id, Notice::AccountLocked).await?;
-        // Whoever had a session may have asked for another address.
-        email_changes::discard_unconfirmed(&mut transaction, id).await?;
-        let void = [Purpose::EmailVerification, Purpose::AccountUnlock];
+        self.set(&mut transaction, &user, &hash).await?;
+        let void = [
+            Purpose::EmailVerification,
+            Purpose::AccountUnlock,
+            Purpose::OpenPasswordReset,
+        ];
         one_time_tokens::discard(&mut transaction, id, &void).await?;
         self.mails
             .enqueue(&mut transaction, id, UserMail::PasswordChanged, ctx.now)
             .await?;
         transaction.commit().await?;
+        self.done(id);
+        Ok(())
+    }
+
+    /// Sets the password in the caller's transaction, and ends what the former one had led to.
+    async fn set(
+        &self,
+        connection: &mut PgConnection,
+        user: &User,
+        hash: &PasswordHash,
+    ) -> Result<()> {
+        let id = user.id;
+        users::set_password_hash(connection, id, hash).await?;
+        sessions::end_all(connection, id).await?;
+        self.login.end_lockout(connection, user).await?;
+        // Should it be locked again at once, the owner gets another link.
+        notices::forget(connection, id, Notice::AccountLocked).await?;
+        // Whoever had a session may have asked for another address.
+        email_changes::discard_unconfirmed(connection, id).await
+    }
+
+    fn done(&self, id: UserId) {
         self.cache.forget(id);
         self.platform.queue.wake();
         metrics::counter!("passwords_changed_total", "how" => "reset").increment(1);
         tracing::info!(user_id = %id, "password reset");
-        Ok(())
     }
 
     async fn find_owner(&self, ctx: &Ctx, token: &OneTimeToken) -> Result<Option<User>> {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 use tracing::instrument;
 
 use super::{
@@ -13,7 +15,7 @@ use super::{
 use crate::{
     domain::{
         actor::Actor,
-        id::SessionId,
+        id::{SessionId, UserId},
         lockout::{Charge, LockoutPolicy},
         login_name::LoginName,
         password::{Password, PasswordHash, TypedPassword},
@@ -148,7 +150,7 @@ impl Passwords {
     /// [`Error::Unauthenticated`] when the account takes no logins any more.
     pub async fn still_holds(
         &self,
-        connection: &mut sqlx::PgConnection,
+        connection: &mut PgConnection,
         proven: &Proven,
     ) -> Result<User> {
         let id = proven.user.id;
@@ -182,30 +184,67 @@ impl Passwords {
         password: &Password,
     ) -> Result<()> {
         let proven = self.prove(ctx, current, "current_password").await?;
-        let user = &proven.user;
+        let hash = self.hash(&proven.user, password, "new_password").await?;
+        let mut transaction = self.platform.pool.begin().await?;
+        let id = self.still_holds(&mut transaction, &proven).await?.id;
+        self.set(&mut transaction, id, proven.session, &hash, ctx.now)
+            .await?;
+        transaction.commit().await?;
+        self.cache.forget(id);
+        self.changed(id);
+        Ok(())
+    }
+
+    /// Hashes a password that stood in this field of the request, if the account may have it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] naming the field, [`Error::Unavailable`].
+    pub(super) async fn hash(
+        &self,
+        user: &User,
+        password: &Password,
+        field: &'static str,
+    ) -> Result<PasswordHash> {
         password
             .check_owner(
                 user.email.as_ref(),
                 Some(&user.nickname),
                 user.phone_number.as_ref(),
             )
-            .map_err(|rule| Error::invalid(FieldError::body("new_password", rule)))?;
-        let hash = self.hasher.hash(password).await?;
-        let mut transaction = self.platform.pool.begin().await?;
-        let id = self.still_holds(&mut transaction, &proven).await?.id;
-        users::set_password_hash(&mut transaction, id, &hash).await?;
-        sessions::end_others(&mut transaction, id, proven.session).await?;
-        one_time_tokens::discard(&mut transaction, id, &[Purpose::PasswordReset]).await?;
-        email_changes::discard_unconfirmed(&mut transaction, id).await?;
+            .map_err(|rule| Error::invalid(FieldError::body(field, rule)))?;
+        Ok(self.hasher.hash(password).await?)
+    }
+
+    /// Sets a password in the caller's transaction, and ends what the former one had led to, but for
+    /// the session that is used. Tell [`Self::changed`] when it is committed.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub(super) async fn set(
+        &self,
+        connection: &mut PgConnection,
+        id: UserId,
+        session: SessionId,
+        hash: &PasswordHash,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        users::set_password_hash(connection, id, hash).await?;
+        sessions::end_others(connection, id, session).await?;
+        let void = [Purpose::PasswordReset, Purpose::OpenPasswordReset];
+        one_time_tokens::discard(connection, id, &void).await?;
+        email_changes::discard_unconfirmed(connection, id).await?;
         self.mails
-            .enqueue(&mut transaction, id, UserMail::PasswordChanged, ctx.now)
-            .await?;
-        transaction.commit().await?;
-        self.cache.forget(id);
+            .enqueue(connection, id, UserMail::PasswordChanged, now)
+            .await
+    }
+
+    /// A password that was [set](Self::set) is committed.
+    pub(super) fn changed(&self, id: UserId) {
         self.platform.queue.wake();
         metrics::counter!("passwords_changed_total", "how" => "owner").increment(1);
         tracing::info!(user_id = %id, "password changed");
-        Ok(())
     }
 }
 

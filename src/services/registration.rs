@@ -1,10 +1,12 @@
 //! Making accounts: by registration, by a manager, at start and at the command line.
 //! `new_account.rs` beside has what an account needs to be made, `account_exists.rs` what happens where
 //! there is one already and nobody may learn it, `repeated.rs` what is different where a request may be
-//! sent again, `administrators.rs` accounts that nobody registers.
+//! sent again, `administrators.rs` accounts that nobody registers, `compat.rs` registration by the older
+//! APIs.
 
 mod account_exists;
 mod administrators;
+mod compat;
 mod new_account;
 mod repeated;
 
@@ -138,8 +140,12 @@ impl Registration {
             }
         }
         let mut connection = self.platform.pool.acquire().await?;
+        let first_role = match self.policy.first_user_is_admin {
+            true => Role::Admin,
+            false => Role::Anonymous,
+        };
         let made = self
-            .insert_registered(&mut connection, ctx, account, &hash, claim)
+            .insert_registered(&mut connection, ctx, account, &hash, first_role, claim)
             .await;
         let user = match made {
             Err(Error::Conflict(
@@ -206,12 +212,14 @@ impl Registration {
         Ok(user)
     }
 
+    /// Stores an account of role ANONYMOUS, or of `first_role` if it is the first of all.
     async fn insert_registered(
         &self,
         connection: &mut PgConnection,
         ctx: &Ctx,
         account: NewAccount,
         hash: &PasswordHash,
+        first_role: Role,
         claim: Option<&Claim>,
     ) -> Result<User> {
         let first_user_exists = self.first_user_exists.load(Ordering::Relaxed);
@@ -222,8 +230,8 @@ impl Registration {
         }
         let mut transaction = connection.begin().await?;
         let is_first = !first_user_exists && self.claim_first(&mut transaction, ctx).await?;
-        let role = match is_first && self.policy.first_user_is_admin {
-            true => Role::Admin,
+        let role = match is_first {
+            true => first_role,
             false => Role::Anonymous,
         };
         let user = self
@@ -271,6 +279,7 @@ impl Registration {
             email: account.email,
             email_verified_at: None,
             phone_number: account.phone_number,
+            legacy_name: account.legacy_name,
             profile: account.profile,
             role,
             is_professional: false,

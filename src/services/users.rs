@@ -133,7 +133,7 @@ impl Users {
             user.email = patch.email;
         }
         patch.phone_number.apply(&mut user.phone_number);
-        if user.email.is_none() && user.phone_number.is_none() {
+        if user.login_names().is_empty() {
             let rule = Rule::new(
                 "required",
                 "can't be taken away from an account without an e-mail address",
@@ -162,6 +162,7 @@ impl Users {
             let void = [
                 Purpose::AccountUnlock,
                 Purpose::PasswordReset,
+                Purpose::OpenPasswordReset,
                 Purpose::AccountRestore,
             ];
             one_time_tokens::discard(&mut transaction, id, &void).await?;

@@ -12,6 +12,8 @@ mod authz_coverage;
 #[cfg(test)]
 mod binary;
 #[cfg(test)]
+mod compat;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod infra;

@@ -126,6 +126,7 @@ impl OwnPatchBody {
         let mut errors = FieldErrors::default();
         let patch = OwnPatch {
             nickname: required(&mut errors, "nickname", self.nickname, Nickname::parse),
+            phone_number: None,
             profile: ProfileChange {
                 first_name: self.first_name,
                 middle_name: self.middle_name,

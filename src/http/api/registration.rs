@@ -152,7 +152,7 @@ pub(super) fn typed_password<'de, D: Deserializer<'de>>(
 }
 
 /// What a missing field is told.
-pub(super) const MISSING: Rule = Rule::new("missing", "is required");
+pub(in crate::http) const MISSING: Rule = Rule::new("missing", "is required");
 
 impl NewUserBody {
     /// The account that it asks for; a phone number without a country's code is of `region`.
@@ -216,6 +216,7 @@ impl NewUserBody {
         Some(NewAccount {
             email,
             phone_number,
+            legacy_name: None,
             password: password?,
             nickname,
             profile,

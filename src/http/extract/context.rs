@@ -97,7 +97,7 @@ impl FromRequestParts<AppState> for UserOrService {
 }
 
 /// What follows this scheme in `Authorization`: for `Bearer` a token (RFC 6750).
-fn authorization<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+pub(in crate::http) fn authorization<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     let (scheme, rest) = headers
         .get(header::AUTHORIZATION)?
         .to_str()
@@ -108,7 +108,8 @@ fn authorization<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
         .then(|| rest.trim_start())
 }
 
-fn context(parts: &Parts, state: &AppState, actor: Actor) -> Ctx {
+/// The context of a request by this actor.
+pub(in crate::http) fn context(parts: &Parts, state: &AppState, actor: Actor) -> Ctx {
     let now = state.clock.now();
     let request_id = match parts.extensions.get::<RequestId>() {
         Some(id) => *id,

@@ -18,7 +18,7 @@ pub const DEVICE_TOKEN_HEADER: HeaderName = HeaderName::from_static("x-device-to
 const MAX_DEVICE_TOKENS: usize = 20;
 
 /// The values of the cookies whose names begin so; what follows in the name, and the value.
-fn cookies<'a>(
+pub(in crate::http) fn cookies<'a>(
     headers: &'a HeaderMap,
     prefix: &'a str,
 ) -> impl Iterator<Item = (&'a str, &'a str)> {
@@ -115,7 +115,10 @@ pub(super) fn check_same_origin(headers: &HeaderMap, state: &AppState) -> Result
 /// # Errors
 ///
 /// [`ErrorCode::CrossSiteRequest`].
-pub(super) fn check_not_foreign(headers: &HeaderMap, state: &AppState) -> Result<(), Error> {
+pub(in crate::http) fn check_not_foreign(
+    headers: &HeaderMap,
+    state: &AppState,
+) -> Result<(), Error> {
     match page(headers, state) {
         Page::Ours | Page::Unknown => Ok(()),
         Page::Foreign => Err(Error::Forbidden(ErrorCode::CrossSiteRequest)),

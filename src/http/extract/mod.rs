@@ -12,7 +12,9 @@ mod params;
 
 pub use body::{Form, Json, JsonOrForm, MAX_BODY};
 pub use context::{Anyone, Authenticated, PeerAddress, SamePage, UserOrService};
+pub(super) use context::{authorization, context};
 pub use cookies::{DEVICE_TOKEN_HEADER, device_cookie, set_session_cookie};
+pub(super) use cookies::{check_not_foreign, cookies};
 pub use idempotency::{
     IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, IdempotencyParam, Idempotent, answer,
 };

@@ -11,7 +11,7 @@ use axum::{
 
 use crate::{
     domain::id::RequestId,
-    http::{error, state::AppState},
+    http::{compat, error, state::AppState},
 };
 
 /// The header that names a request in its answer.
@@ -25,7 +25,11 @@ pub async fn observe(State(state): State<AppState>, mut request: Request, next: 
     let method = method(request.method());
     // The pattern, not the path: paths carry tokens, and patterns are few.
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = error::render(next.run(request).await, request_id);
+    let response = next.run(request).await;
+    let member = route
+        .as_ref()
+        .and_then(|path| compat::error_member(path.as_str()));
+    let mut response = error::render(response, request_id, member);
     if let Ok(value) = HeaderValue::from_str(&request_id.0.to_string()) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

@@ -107,6 +107,11 @@ pub async fn find_credentials(
             credentials_columns!(),
             " from users where phone_number = $1"
         ),
+        LoginName::Legacy(_) => concat!(
+            "select ",
+            credentials_columns!(),
+            " from users where legacy_name = $1"
+        ),
     };
     let row: Option<OptionalCredentials> = sqlx::query_as(query)
         .bind(name.as_str())

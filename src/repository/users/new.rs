@@ -7,6 +7,7 @@ use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
 use crate::{
     domain::{
         email::Email,
+        legacy_name::LegacyName,
         password::PasswordHash,
         phone::PhoneNumber,
         profile::{Bio, Location, PersonName, WebUrl},
@@ -80,9 +81,9 @@ macro_rules! insert_user {
         "insert into users (id, nickname, email, email_verified_at, password_hash, first_name, \
          last_name, bio, profile_picture_url, linkedin_profile_url, github_profile_url, role, \
          is_professional, professional_status_updated_at, locked_at, last_login_at, created_at, updated_at, \
-         phone_number, middle_name, is_name_public, location, deletion_due_at, revision) \
+         phone_number, middle_name, is_name_public, location, deletion_due_at, revision, legacy_name) \
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
-         $19, $20, $21, $22, $23, $24) \
+         $19, $20, $21, $22, $23, $24, $25) \
          on conflict (lower(nickname)) do nothing"
     };
 }
@@ -120,19 +121,20 @@ fn bind_new<'a>(
         .bind(profile.location.as_ref().map(Location::as_str))
         .bind(user.deletion_due_at)
         .bind(user.revision)
+        .bind(user.legacy_name.as_ref().map(LegacyName::as_str))
 }
 
 /// Stores a new user, unless somebody has his nickname: answers whether it did.
 ///
 /// # Errors
 ///
-/// [`ErrorCode::EmailAlreadyExists`](crate::error::ErrorCode::EmailAlreadyExists),
+/// [`ErrorCode::EmailAlreadyExists`](crate::error::ErrorCode::EmailAlreadyExists), of a legacy name too,
 /// [`ErrorCode::PhoneNumberAlreadyExists`](crate::error::ErrorCode::PhoneNumberAlreadyExists). Where both
 /// are taken it is the address: PostgreSQL looks at indexes in the order of their making.
 ///
 /// # Concurrency
 ///
-/// Held by `users_email_key`, `users_phone_number_key` and `users_nickname_key`. A taken nickname leaves the transaction
+/// Held by `users_email_key`, `users_phone_number_key`, `users_legacy_name_key` and `users_nickname_key`. A taken nickname leaves the transaction
 /// usable, so that another one can be tried.
 pub async fn insert(
     connection: &mut PgConnection,
@@ -175,12 +177,12 @@ pub async fn insert_unverified(
         insert_user!(),
         " returning id), token as ( \
            insert into one_time_tokens (user_id, purpose, digest, created_at, expires_at) \
-           select id, $25, $26, $17, $27 from registered \
+           select id, $26, $27, $17, $28 from registered \
          ), clock as materialized ( \
-           select coalesce($28, clock_timestamp()) as now \
+           select coalesce($29, clock_timestamp()) as now \
          ), mail as ( \
            insert into jobs (kind, payload, sealed_secret, secret_expires_at, max_attempts, run_at, created_at) \
-           select $29, $30, $31, $32, $33, now, now from registered, clock \
+           select $30, $31, $32, $33, $34, now, now from registered, clock \
          ) \
          select id from registered"
     ));

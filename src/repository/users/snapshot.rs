@@ -6,6 +6,7 @@ use super::UserRow;
 use crate::{
     domain::{
         email::Email,
+        legacy_name::LegacyName,
         phone::PhoneNumber,
         profile::{Bio, Location, PersonName, WebUrl},
         user::User,
@@ -27,6 +28,7 @@ impl From<&User> for Snapshot {
         let name = |name: &Option<PersonName>| name.as_ref().map(|name| name.as_str().to_owned());
         let url = |url: &Option<WebUrl>| url.as_ref().map(|url| url.as_str().to_owned());
         let phone_number = user.phone_number.as_ref().map(PhoneNumber::as_str);
+        let legacy_name = user.legacy_name.as_ref().map(LegacyName::as_str);
         Self(UserRow {
             id: user.id,
             nickname: user.nickname.as_str().to_owned(),
@@ -55,6 +57,7 @@ impl From<&User> for Snapshot {
             created_at: user.created_at,
             updated_at: user.updated_at,
             revision: user.revision,
+            legacy_name: legacy_name.map(str::to_owned),
         })
     }
 }

@@ -155,7 +155,7 @@ impl Login {
     /// The keys by which the failed logins of a user are counted.
     pub(in crate::services) fn throttle_keys(&self, user: &User) -> Vec<[u8; 32]> {
         let names = user.login_names();
-        names.iter().map(|name| self.key(name.as_str())).collect()
+        names.iter().map(|name| self.key(name)).collect()
     }
 
     /// Ends the lockout of an account in the caller's transaction; answers whether there was one.

@@ -1,5 +1,7 @@
 //! The session that a login opens.
 
+use tracing::instrument;
+
 use super::{Attempt, LoggedIn, Login, Owner, outcome};
 use crate::{
     domain::{
@@ -7,9 +9,13 @@ use crate::{
         password::PasswordHash,
         role::Role,
         session::SessionSecret,
+        user::User,
     },
-    error::Result,
-    repository::sessions::{self, NewSession, SecretDigest},
+    error::{Error, ErrorCode, Result},
+    repository::{
+        sessions::{self, NewSession, SecretDigest},
+        users,
+    },
     services::Ctx,
 };
 
@@ -46,6 +52,32 @@ impl Opening {
 }
 
 impl Login {
+    /// Logs in somebody who has just made his account, and so has proved nothing but needs to prove
+    /// nothing: for an older API whose registration logs in.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::InvalidCredentials`] when the account takes no logins any more;
+    /// [`Error::Unavailable`].
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
+    pub async fn log_in_new(&self, ctx: &Ctx, user: &User, opening: Opening) -> Result<LoggedIn> {
+        let refused = || Error::Unauthenticated(ErrorCode::InvalidCredentials);
+        let name = user.login_names().into_iter().next().ok_or_else(refused)?;
+        let mut connection = self.platform.pool.acquire().await?;
+        let hash = users::find_password_hash(&mut connection, user.id).await?;
+        drop(connection);
+        let attempt = Attempt {
+            user_id: Some(user.id),
+            key: self.key(&name),
+            device: None,
+            name,
+            opening,
+        };
+        self.open_session(ctx, &attempt, user.id, &hash.ok_or_else(refused)?, None)
+            .await?
+            .ok_or_else(refused)
+    }
+
     pub(super) async fn open_session(
         &self,
         ctx: &Ctx,

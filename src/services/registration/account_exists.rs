@@ -87,6 +87,8 @@ impl Registration {
             LoginName::PhoneNumber(number) => {
                 users::find_by_phone_number(&mut transaction, number).await?
             }
+            // Who has it in place of an address gets no mail.
+            LoginName::Legacy(_) => None,
         };
         let Some(user) = found else {
             return Ok(());

@@ -4,8 +4,8 @@ use sqlx::PgConnection;
 
 use crate::{
     domain::{
-        email::Email, login_name::LoginName, nickname::Nickname, password::Password,
-        phone::PhoneNumber, profile::Profile, user::User,
+        email::Email, legacy_name::LegacyName, login_name::LoginName, nickname::Nickname,
+        password::Password, phone::PhoneNumber, profile::Profile, user::User,
     },
     error::{Error, ErrorCode, FieldError, Result, Rule},
     repository::users,
@@ -14,13 +14,15 @@ use crate::{
 /// What is told of the address of an account that nobody could log in to.
 pub const NAMELESS: Rule = Rule::new("missing", "an e-mail address or a phone number is required");
 
-/// An account to be made: with an address, a phone number or both.
+/// An account to be made: with an address, a phone number or both; by an older API with a legacy name.
 #[derive(Debug, Clone)]
 pub struct NewAccount {
     /// Its address.
     pub email: Option<Email>,
     /// Its phone number.
     pub phone_number: Option<PhoneNumber>,
+    /// What it has in place of an address, by an older API.
+    pub legacy_name: Option<LegacyName>,
     /// Its password.
     pub password: Password,
     /// The nickname that was chosen, if one was.
@@ -30,11 +32,12 @@ pub struct NewAccount {
 }
 
 impl NewAccount {
-    /// What it is known by: its address, or else its phone number.
+    /// What it is known by: its address, or else its phone number, or else its legacy name.
     pub(super) fn login_name(&self) -> Result<LoginName> {
         let email = self.email.as_ref().map(LoginName::from);
         email
             .or_else(|| self.phone_number.as_ref().map(LoginName::from))
+            .or_else(|| self.legacy_name.as_ref().map(LoginName::from))
             .ok_or_else(|| Error::invalid(FieldError::body("email", NAMELESS)))
     }
 

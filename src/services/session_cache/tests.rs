@@ -16,6 +16,7 @@ fn session(number: u128) -> Arc<LiveSession> {
             email: Some(Email::parse("ada@example.com").unwrap()),
             email_verified_at: Some(at),
             phone_number: None,
+            legacy_name: None,
             profile: Profile::default(),
             role: Role::Admin,
             is_professional: false,

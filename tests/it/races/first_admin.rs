@@ -105,6 +105,7 @@ async fn an_administrator_made_by_the_service_and_one_by_being_first_are_at_most
                 let account = NewAccount {
                     email: Some(Email::parse("chief@example.com").unwrap()),
                     phone_number: None,
+                    legacy_name: None,
                     password: Password::parse(&TypedPassword::new(PASSWORD.to_owned())).unwrap(),
                     nickname: None,
                     profile: Profile::default(),

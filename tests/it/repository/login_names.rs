@@ -2,7 +2,10 @@
 
 use sqlx::PgConnection;
 use user_management::{
-    domain::{lockout::LockoutPolicy, login_name::LoginName, phone::PhoneNumber, user::User},
+    domain::{
+        legacy_name::LegacyName, lockout::LockoutPolicy, login_name::LoginName, phone::PhoneNumber,
+        user::User,
+    },
     error::{Error, ErrorCode},
     repository::{login_throttle, users},
 };
@@ -51,6 +54,45 @@ async fn an_account_is_found_by_either_of_its_names() {
             let found = users::find_by_phone_number(&mut conn, number);
             assert_eq!(found.await.unwrap().as_ref(), expected, "{typed}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_legacy_name_is_found_as_it_stands_and_by_itself() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let mut stored = Vec::new();
+    for (number, name) in [(1, "bob"), (2, "Bob"), (3, "+14155550001")] {
+        let mut new = user(number);
+        (new.email, new.email_verified_at, new.phone_number) = (None, None, None);
+        new.legacy_name = Some(LegacyName::parse(name).unwrap());
+        assert!(users::insert(&mut conn, &new, &hash(number)).await.unwrap());
+        let read = users::find(&mut conn, new.id).await.unwrap();
+        assert_eq!(read.as_ref(), Some(&new));
+        stored.push(new);
+    }
+    for new in &stored {
+        let legacy = new.legacy_name.as_ref().unwrap();
+        let name = LoginName::from(legacy);
+        let found = users::find_credentials(&mut conn, &name).await.unwrap();
+        let policy = LockoutPolicy { max_attempts: 99 };
+        let attempt = login_throttle::charge(&mut conn, EVERYBODY, &name, policy, Some(noon()));
+        let (_, charged) = attempt.await.unwrap();
+        for credentials in [found, charged] {
+            assert_eq!(credentials.unwrap().user_id, new.id);
+        }
+        // Nothing that somebody types at a native login is one.
+        let typed = named(legacy.as_str());
+        let native = users::find_credentials(&mut conn, &typed).await.unwrap();
+        assert!(native.is_none());
+        let mut second = user(9);
+        (second.email, second.email_verified_at) = (None, None);
+        second.legacy_name.clone_from(&new.legacy_name);
+        let refused = users::insert(&mut conn, &second, &hash(9)).await;
+        assert!(matches!(
+            refused,
+            Err(Error::Conflict(ErrorCode::EmailAlreadyExists))
+        ));
     }
 }
 

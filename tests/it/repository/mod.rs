@@ -15,6 +15,7 @@ mod schema;
 mod sessions;
 mod signing_keys;
 mod user_counts;
+mod user_preferences;
 mod users;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -90,6 +91,7 @@ fn user(number: u32) -> User {
         email: Some(Email::parse(&format!("User{number}@example.com")).unwrap()),
         email_verified_at: Some(at),
         phone_number: Some(PhoneNumber::from_database(format!("+1415555{number:04}"))),
+        legacy_name: None,
         profile: Profile {
             first_name: Some(PersonName::parse("Ada").unwrap()),
             middle_name: Some(PersonName::parse("Augusta").unwrap()),

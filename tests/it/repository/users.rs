@@ -7,6 +7,7 @@ use sqlx::{Connection as _, PgConnection};
 use user_management::{
     domain::{
         email::Email,
+        legacy_name::LegacyName,
         nickname::Nickname,
         page::Page,
         profile::Profile,
@@ -367,5 +368,15 @@ async fn another_administrator_is_one_who_can_log_in() {
         let found = users::has_other_admin(&mut conn, id).await.unwrap();
         assert_eq!(found, expected, "{role} {verified} {locked}");
     }
+    assert!(!users::has_other_admin(&mut conn, other.id).await.unwrap());
+    // By a phone number he can, by a legacy name only where an older API is switched on.
+    other.email = None;
+    users::update(&mut conn, &mut other).await.unwrap();
+    assert!(users::has_other_admin(&mut conn, id).await.unwrap());
+    let mut legacy = user(3);
+    (legacy.email, legacy.phone_number) = (None, None);
+    legacy.legacy_name = Some(LegacyName::parse("bob").unwrap());
+    legacy.role = Role::Admin;
+    assert!(users::insert(&mut conn, &legacy, &hash(3)).await.unwrap());
     assert!(!users::has_other_admin(&mut conn, other.id).await.unwrap());
 }

@@ -232,6 +232,7 @@ impl TestApp {
         let account = NewAccount {
             email: Some(Email::parse(email).unwrap()),
             phone_number: None,
+            legacy_name: None,
             password: Password::parse(&TypedPassword::new(PASSWORD.to_owned())).unwrap(),
             nickname: None,
             profile: Profile::default(),

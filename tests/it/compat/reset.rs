@@ -1,0 +1,149 @@
+//! Password resets of `cookie-session`.
+
+use chrono::TimeDelta;
+use serde_json::json;
+use user_management::domain::role::Role;
+
+use super::{
+    cookie_session::{API, FIVE_LETTERS, log_in, post, register, with_cookie},
+    expect, start,
+};
+use crate::support::{
+    accounts::id_of,
+    app::{PASSWORD, TestApp},
+    request::TestResponse,
+};
+
+async fn ask(app: &TestApp, name: &str) -> TestResponse {
+    let request = app.post(&format!("{API}/reset_password"));
+    request.form(&[("email", name)]).send().await
+}
+
+async fn reset(app: &TestApp, name: &str, token: &str, password: &str) -> TestResponse {
+    let fields = [
+        ("email", name),
+        ("reset_token", token),
+        ("new_password", password),
+    ];
+    let request = app.put(&format!("{API}/reset_password"));
+    request.form(&fields).send().await
+}
+
+#[track_caller]
+fn expect_forbidden(answer: &TestResponse) {
+    expect(answer, 403, &json!({"message": "Forbidden"}));
+}
+
+#[tokio::test]
+async fn a_token_in_the_answer_sets_a_password_once_and_ends_all_sessions() {
+    let app = start().await;
+    for name in ["bob", "bob@me.example"] {
+        register(&app, name).await.expect(200);
+        let session = log_in(&app, name).await;
+        let asked = ask(&app, name).await;
+        let token = asked.text("reset_token");
+        expect(&asked, 200, &json!({"email": name, "reset_token": token}));
+        let updated = reset(&app, name, &token, "t4rt1").await;
+        expect(
+            &updated,
+            200,
+            &json!({"email": name, "message": "Password updated"}),
+        );
+        let profile = with_cookie(&app, "GET", "/profile", &session).send().await;
+        expect_forbidden(&profile);
+        expect_forbidden(&reset(&app, name, &token, "again").await);
+        post(&app, "/sessions", name, FIVE_LETTERS)
+            .await
+            .expect(401);
+        post(&app, "/sessions", name, "t4rt1").await.expect(200);
+    }
+    // No mail told a stranger of it, and nobody has proved to be the owner of the address.
+    let mails = app.deliver_mail().await;
+    assert_eq!(mails.len(), 1, "the mail that verifies the address");
+    app.post("/login/")
+        .form(&[("username", "bob@me.example"), ("password", "t4rt1")])
+        .send()
+        .await
+        .expect_problem(401, "email_not_verified");
+}
+
+#[tokio::test]
+async fn a_token_is_good_for_half_an_hour_until_the_next_and_for_its_account_alone() {
+    let app = start().await;
+    for name in ["bob", "eve"] {
+        register(&app, name).await.expect(200);
+    }
+    let first = ask(&app, "bob").await.text("reset_token");
+    let second = ask(&app, "bob").await.text("reset_token");
+    expect_forbidden(&reset(&app, "bob", &first, "t4rt1").await);
+    expect_forbidden(&reset(&app, "eve", &second, "t4rt1").await);
+    expect_forbidden(&reset(&app, "nobody", &second, "t4rt1").await);
+    expect_forbidden(&reset(&app, "", &second, "t4rt1").await);
+    for (name, token) in [("email", "bob"), ("reset_token", &second)] {
+        let request = app.put(&format!("{API}/reset_password"));
+        expect_forbidden(&request.form(&[(name, token)]).send().await);
+    }
+    // It is no link of a mail.
+    let body = json!({"token": second, "new_password": PASSWORD});
+    let native = app.put("/password-reset").json(&body).send().await;
+    native.expect_problem(400, "invalid_password_reset_token");
+    let empty = reset(&app, "bob", &second, "").await;
+    expect(
+        &empty,
+        400,
+        &json!({"message": "new_password must not be empty"}),
+    );
+    app.clock
+        .advance(TimeDelta::minutes(30) - TimeDelta::seconds(1));
+    reset(&app, "bob", &second, "t4rt1").await.expect(200);
+    let third = ask(&app, "bob").await.text("reset_token");
+    app.clock.advance(TimeDelta::minutes(30));
+    expect_forbidden(&reset(&app, "bob", &third, "t4rt2").await);
+}
+
+#[tokio::test]
+async fn nobody_gets_rights_over_others_by_it() {
+    let app = start().await;
+    expect_forbidden(&ask(&app, "nobody@example.com").await);
+    expect_forbidden(&ask(&app, "").await);
+    let missing = app.post(&format!("{API}/reset_password")).form(&[]);
+    expect_forbidden(&missing.send().await);
+    let admin = app.admin().await;
+    app.user(Role::Manager, "manager@example.com").await;
+    for email in ["admin@example.com", "manager@example.com"] {
+        expect_forbidden(&ask(&app, email).await);
+    }
+    // Nor by having asked before he had them.
+    let asked = app.user(Role::Authenticated, "ada@example.com").await;
+    let token = ask(&app, "ada@example.com").await.text("reset_token");
+    let change = json!({"role": "MANAGER"});
+    app.change(&admin, asked.id, &change).await.expect(200);
+    expect_forbidden(&reset(&app, "ada@example.com", &token, "t4rt1").await);
+    app.log_in("ada@example.com").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_verified_owner_is_told_and_a_lockout_ends_but_not_a_lock() {
+    let app = start().await;
+    let admin = app.admin().await;
+    let user = app.user(Role::Authenticated, "ada@example.com").await;
+    app.lock_out("ada@example.com").await;
+    let token = ask(&app, "ada@example.com").await.text("reset_token");
+    reset(&app, "ada@example.com", &token, PASSWORD)
+        .await
+        .expect(200);
+    app.get("/me").by(&user).send().await.expect(401);
+    app.log_in("ada@example.com").await.expect(200);
+    let mails = app.deliver_mail().await;
+    assert!(mails.iter().any(|mail| mail.subject.contains("password")));
+    let locked = app.lock(&admin, user.id).await.expect(200);
+    assert_eq!(id_of(&locked.json()), user.id);
+    let token = ask(&app, "ada@example.com").await.text("reset_token");
+    reset(&app, "ada@example.com", &token, PASSWORD)
+        .await
+        .expect(200);
+    post(&app, "/sessions", "ada@example.com", PASSWORD)
+        .await
+        .expect(401);
+    app.deliver_mail().await;
+}
