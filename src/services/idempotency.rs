@@ -90,14 +90,14 @@ pub(super) enum Begun {
     /// The work is to be done.
     Run(Claim),
     /// It was done or refused before. It made this user; none: nobody may learn whether it made one.
-    Answered(Result<Option<User>>),
+    Answered(Result<Option<Box<User>>>),
 }
 
 /// What is stored of an answer. The names of its variants stay as they are.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Stored {
-    User(Snapshot),
+    User(Box<Snapshot>),
     Undisclosed,
     Conflict(String),
     Forbidden(String),
@@ -168,7 +168,7 @@ impl Idempotency {
         made: Option<&User>,
     ) -> Result<()> {
         let stored = match made {
-            Some(user) => Stored::User(user.into()),
+            Some(user) => Stored::User(Box::new(user.into())),
             None => Stored::Undisclosed,
         };
         let user_id = made.map(|user| user.id);
@@ -190,6 +190,7 @@ impl Idempotency {
             return result;
         };
         let refusal = match &error {
+            // The claim is another request's now.
             Error::Conflict(ErrorCode::IdempotencyKeyInUse) => return Err(error),
             Error::Conflict(code) => Stored::Conflict(code.as_str().to_owned()),
             Error::Forbidden(code) => Stored::Forbidden(code.as_str().to_owned()),
@@ -231,12 +232,12 @@ impl Idempotency {
 }
 
 /// The answer that was stored; the outer error: it can't be read.
-fn made(stored: Stored) -> Result<Result<Option<User>>> {
+fn made(stored: Stored) -> Result<Result<Option<Box<User>>>> {
     let code = |name: &str| {
         ErrorCode::named(name).ok_or_else(|| anyhow!("a stored answer has an unknown code"))
     };
     Ok(match stored {
-        Stored::User(user) => Ok(Some(user.try_into()?)),
+        Stored::User(user) => Ok(Some(Box::new((*user).try_into()?))),
         Stored::Undisclosed => Ok(None),
         Stored::Conflict(name) => Err(Error::Conflict(code(&name)?)),
         Stored::Forbidden(name) => Err(Error::Forbidden(code(&name)?)),

@@ -43,6 +43,7 @@ pub struct IdempotencyParam {
     /// header `Idempotency-Replayed`, and nothing is done again
     #[param(
         rename = "Idempotency-Key",
+        value_type = String,
         required = false,
         min_length = 1,
         max_length = 255,

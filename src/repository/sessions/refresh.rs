@@ -41,7 +41,8 @@ pub struct Refreshed {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Exchanges a token: none if it isn't good.
+/// Exchanges a token: none if it isn't good. The session's life is lengthened, and never made
+/// shorter by a clock that is behind.
 ///
 /// # Errors
 ///
@@ -70,8 +71,8 @@ pub async fn refresh(
            refreshed_at = case when s.refresh_digest = $2 then coalesce($6, clock_timestamp()) else s.refreshed_at end, \
            refresh_generation = $3 + 1, \
            refresh_digest = $4, \
-           last_seen_at = $5, \
-           expires_at = least($5 + $8, s.created_at + $9) \
+           last_seen_at = greatest(s.last_seen_at, $5), \
+           expires_at = greatest(s.expires_at, least($5 + $8, s.created_at + $9)) \
          from users u \
          where s.id = $1 and u.id = s.user_id and s.expires_at > $5 \
            and u.locked_at is null and u.deletion_due_at is null \

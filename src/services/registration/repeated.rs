@@ -110,7 +110,7 @@ impl Registration {
             Begun::Answered(made) => {
                 let missing = || Error::Internal(anyhow!("a stored answer has no user"));
                 return Ok(Answered::again(
-                    made.and_then(|user| user.ok_or_else(missing)),
+                    made.and_then(|user| user.map(|user| *user).ok_or_else(missing)),
                 ));
             }
         };
@@ -129,10 +129,10 @@ impl Registration {
     }
 }
 
-impl From<Option<User>> for Registered {
-    fn from(made: Option<User>) -> Self {
+impl From<Option<Box<User>>> for Registered {
+    fn from(made: Option<Box<User>>) -> Self {
         match made {
-            Some(user) => Self::User(Box::new(user)),
+            Some(user) => Self::User(user),
             None => Self::Undisclosed,
         }
     }

@@ -35,7 +35,12 @@ async fn pages_of_listed_origins_may_call_the_api_with_credentials() {
             assert!(methods.contains(method), "{methods}");
         }
         let headers = answer.header("access-control-allow-headers").to_lowercase();
-        for header in ["authorization", "content-type", "x-device-token"] {
+        for header in [
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "x-device-token",
+        ] {
             assert!(headers.contains(header), "{headers}");
         }
         assert!(answer.header("vary").to_lowercase().contains("origin"));
@@ -47,7 +52,13 @@ async fn pages_of_listed_origins_may_call_the_api_with_credentials() {
         let exposed = answer
             .header("access-control-expose-headers")
             .to_lowercase();
-        for header in ["location", "retry-after", "x-request-id", "x-device-token"] {
+        for header in [
+            "location",
+            "retry-after",
+            "idempotency-replayed",
+            "x-request-id",
+            "x-device-token",
+        ] {
             assert!(exposed.contains(header), "{exposed}");
         }
         assert!(answer.header("vary").to_lowercase().contains("origin"));

@@ -93,6 +93,22 @@ async fn refusals(app: &TestApp) -> Vec<TestResponse> {
     ]
 }
 
+/// Refusals of a request's idempotency key.
+async fn refused_keys(app: &TestApp) -> Vec<TestResponse> {
+    let send = |email: &str| {
+        let request = app.post("/register/").header("idempotency-key", "key");
+        let body = json!({"email": email, "password": PASSWORD});
+        request.json(&body).send()
+    };
+    let mut refused = vec![send("ada@example.com").await, send("eve@example.com").await];
+    sqlx::query("update idempotency_keys set result = null, running_until = expires_at")
+        .execute(&app.database.pool)
+        .await
+        .unwrap();
+    refused.push(send("ada@example.com").await);
+    refused
+}
+
 /// Refusals that come of the surroundings.
 async fn failures(app: &TestApp) -> Vec<TestResponse> {
     let limits = [("RATE_LIMITS", "on"), ("RATE_LIMIT_LOGIN", "1/h")];
@@ -115,6 +131,7 @@ async fn each_code_has_its_body() {
     let app = TestApp::start().await;
     let mut bodies = BTreeMap::new();
     let mut answers = refusals(&app).await;
+    answers.extend(refused_keys(&app).await);
     answers.extend(failures(&app).await);
     for answer in answers {
         let mut body = answer.json();

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod bad_input;
+mod clocks;
 mod cors;
 mod deletion;
 mod docs;
@@ -10,6 +11,7 @@ mod errors;
 mod export;
 mod headers;
 mod health;
+mod idempotency;
 mod keys;
 mod lockout;
 mod login;

@@ -4,6 +4,7 @@ mod browser;
 mod commands;
 mod create_admin;
 mod ephemeral;
+mod idempotency;
 mod keys;
 mod outage;
 mod overload;

@@ -9,6 +9,7 @@ mod accounts;
 mod compat;
 mod database_away;
 mod first_admin;
+mod idempotency;
 mod keys;
 mod links;
 mod lockout;

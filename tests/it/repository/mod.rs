@@ -5,6 +5,7 @@ mod coverage;
 mod email_changes;
 mod errors;
 mod export;
+mod idempotency_keys;
 mod jobs;
 mod login_names;
 mod login_throttle;

@@ -1,26 +1,30 @@
 //! What has expired is cleared away.
 
 use chrono::TimeDelta;
+use serde_json::json;
 use user_management::{domain::role::Role, infra::clock::Clock as _};
 
-use crate::support::app::TestApp;
+use crate::support::app::{PASSWORD, TestApp};
 
 /// The tables with rows that expire.
-const TABLES: [&str; 4] = [
+const TABLES: [&str; 5] = [
     "sessions",
     "one_time_tokens",
     "login_throttle",
     "email_changes",
+    "idempotency_keys",
 ];
 
-/// A live session, a link, a failed login and a wish for another address.
+/// A live session, a link, a failed login, a wish for another address and a key.
 async fn make_rows(app: &TestApp, email: &str) {
     let user = app.user(Role::Authenticated, email).await;
     let wish = format!("wish-{email}");
     app.ask_for(&user, &wish).await.expect(202);
     let fields = [("username", email), ("password", "Secure*0000")];
     app.post("/login/").form(&fields).send().await.expect(401);
-    app.register(&format!("new-{email}")).await.expect(200);
+    let new = json!({"email": format!("new-{email}"), "password": PASSWORD});
+    let request = app.post("/register/").header("idempotency-key", email);
+    request.json(&new).send().await.expect(200);
     app.deliver_mail().await;
 }
 
