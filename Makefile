@@ -3,7 +3,7 @@
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help serve test schemathesis bench fmt lint
+.PHONY: help serve test clients schemathesis bench fmt lint
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,11 @@ test: ## run the whole test suite on a throw-away PostgreSQL, or on that of TEST
 	@scripts/ensure-postgres.sh
 	@scripts/ensure-browser.sh
 	cargo test
+
+clients: ## run clients of the older APIs and stock OAuth2 clients (needs Python, Node and the network)
+	@scripts/ensure-postgres.sh
+	cargo build
+	@scripts/clients.sh $(TARGET)/debug/user-management
 
 schemathesis: ## try the API with requests made from its OpenAPI document (needs Python and the network)
 	@scripts/ensure-postgres.sh

@@ -6,32 +6,18 @@ set -eu
 program=$(realpath "$1")
 here=$(dirname "$(realpath "$0")")
 . "$here/debian.sh"
+. "$here/outside.sh"
 tests=$here/../tests/schemathesis
 work=$(realpath "${CARGO_TARGET_DIR:-$here/../target}")/schemathesis
 mkdir -p "$work"
 cd "$work"
 
-# Pinned, so that a new version's new checks come knowingly.
-if ! cmp -s "$tests/requirements.txt" venv/installed; then
-  rm -rf venv
-  python3 -m venv venv 2>/dev/null || { install_packages python3-venv && python3 -m venv venv; }
-  venv/bin/pip install --quiet --disable-pip-version-check --requirement "$tests/requirements.txt"
-  cp "$tests/requirements.txt" venv/installed
-fi
+make_venv "$tests/requirements.txt"
 
 export ADMIN_USER=admin@example.org ADMIN_PASSWORD='Secure*1234'
-rm -f ready.json
-MAX_LOGIN_ATTEMPTS=100 RATE_LIMITS=off LOG_FORMAT=json \
-  "$program" serve --ephemeral >ready.json 2>server.log &
-server=$!
-trap 'kill "$server" && wait "$server"' EXIT
-until [ -s ready.json ]; do
-  kill -0 "$server" || { cat server.log >&2; exit 1; }
-  sleep 0.1
-done
+export MAX_LOGIN_ATTEMPTS=100 RATE_LIMITS=off LOG_FORMAT=json
+serve_ephemeral "$program"
 
-member() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
-url=$(member url <ready.json)
 token=$(curl --fail --silent --show-error --data-urlencode "username=$ADMIN_USER" \
   --data-urlencode "password=$ADMIN_PASSWORD" "$url/login/" | member access_token)
 as_admin="Authorization: Bearer $token"

@@ -38,7 +38,7 @@ pub struct Problem {
     oauth_error: Option<&'static str>,
     source: Option<anyhow::Error>,
     /// What an older API answers in place of the problem.
-    said: Option<Value>,
+    said: Option<Box<Value>>,
 }
 
 impl Problem {
@@ -67,7 +67,7 @@ impl Problem {
     #[must_use]
     pub fn said_as(mut self, status: StatusCode, body: Value) -> Self {
         self.status = status;
-        self.said = Some(body);
+        self.said = Some(Box::new(body));
         self
     }
 
@@ -75,7 +75,7 @@ impl Problem {
     /// and the text names the fields.
     fn said_in(&self, member: &str) -> (StatusCode, Value) {
         if let Some(said) = &self.said {
-            return (self.status, said.clone());
+            return (self.status, Value::clone(said));
         }
         let status = match self.status {
             StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,

@@ -127,7 +127,7 @@ async fn register(
     })?;
     let logged_in = services.login.log_in_new(&ctx, &user, OPENING).await?;
     let info = info(&user, Preferences::default());
-    Ok(opened(&state, &logged_in, info))
+    Ok(opened(&state, &logged_in, &info))
 }
 
 /// The name and the password, if this API and the service's policy take them.
@@ -191,7 +191,7 @@ async fn log_in(
     let preferences = services.preferences.read(user.id).await?;
     let mut info = info(&user, preferences);
     info["isAdmin"] = (user.role == Role::Admin).into();
-    Ok(opened(&state, &logged_in, info))
+    Ok(opened(&state, &logged_in, &info))
 }
 
 fn wrong_password(error: Error) -> Problem {
@@ -200,7 +200,7 @@ fn wrong_password(error: Error) -> Problem {
 }
 
 /// What is told of a session that was opened.
-fn opened(state: &AppState, logged_in: &LoggedIn, info: Value) -> Rendered {
+fn opened(state: &AppState, logged_in: &LoggedIn, info: &Value) -> Rendered {
     let token = logged_in.access_token.token.expose_secret();
     let body = json!({"auth_token": token, "info": info});
     let headers = device_cookie(state, &logged_in.device_token);

@@ -14,7 +14,11 @@ mod cookie_session;
 mod mflix;
 mod phone;
 
-use axum::{Router, http::StatusCode, routing::MethodRouter};
+use axum::{
+    Router,
+    http::{HeaderName, StatusCode},
+    routing::MethodRouter,
+};
 use serde_json::{Map, Value};
 
 use super::{api::registration::MISSING, error::Problem, state::AppState};
@@ -45,6 +49,12 @@ pub(super) fn error_member(route: &str) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// The headers of requests that only clients of an older API send.
+pub(super) fn request_headers(state: &AppState) -> Option<HeaderName> {
+    let is_on = state.compat_apis.contains(&CompatApi::Phone);
+    is_on.then_some(phone::SESSION_TOKEN)
 }
 
 /// Takes a route with and without the trailing slash of its path.

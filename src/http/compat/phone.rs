@@ -3,7 +3,7 @@
 use axum::{
     Router,
     extract::{FromRequestParts, State},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderName, StatusCode, header, request::Parts},
     routing::{post, put},
 };
 use secrecy::ExposeSecret as _;
@@ -39,6 +39,9 @@ use crate::{
 
 pub(super) const PREFIX: &str = "/compat/phone";
 
+/// The header of a session's secret.
+pub(super) const SESSION_TOKEN: HeaderName = HeaderName::from_static("session-token");
+
 pub(super) fn router() -> Router<AppState> {
     let router = mount(Router::new(), PREFIX, "/signup", post(sign_up));
     let router = mount(router, PREFIX, "/login", post(log_in));
@@ -61,8 +64,7 @@ impl FromRequestParts<AppState> for BothTokens {
             value.to_str().ok()
         };
         let access_token = header(header::AUTHORIZATION).ok_or_else(refused)?;
-        let secret = header("session-token".parse().map_err(|_| refused())?);
-        let secret = secret.and_then(SessionSecret::presented);
+        let secret = header(SESSION_TOKEN).and_then(SessionSecret::presented);
         let secret = secret.ok_or_else(refused)?;
         let sessions = &state.services.sessions;
         let actor = sessions.authenticate(access_token).await?;

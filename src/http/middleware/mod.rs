@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::leftover::Leftover;
 use super::{
+    compat,
     error::Problem,
     extract::{DEVICE_TOKEN_HEADER, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED},
     state::AppState,
@@ -91,6 +92,14 @@ fn cors(state: &AppState) -> CorsLayer {
         .cors_allowed_origins
         .iter()
         .filter_map(|origin| HeaderValue::from_str(&origin.0).ok());
+    let mut headers = vec![
+        header::AUTHORIZATION,
+        header::CONTENT_TYPE,
+        header::IF_MATCH,
+        IDEMPOTENCY_KEY,
+        DEVICE_TOKEN_HEADER,
+    ];
+    headers.extend(compat::request_headers(state));
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_credentials(true)
@@ -101,13 +110,7 @@ fn cors(state: &AppState) -> CorsLayer {
             Method::PATCH,
             Method::DELETE,
         ])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            header::IF_MATCH,
-            IDEMPOTENCY_KEY,
-            DEVICE_TOKEN_HEADER,
-        ])
+        .allow_headers(headers)
         .expose_headers([
             header::ETAG,
             header::LOCATION,

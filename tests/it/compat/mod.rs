@@ -173,3 +173,20 @@ async fn what_no_table_names_is_told_in_the_member_of_the_adapter() {
     }
     app.deliver_mail().await;
 }
+
+#[tokio::test]
+async fn a_page_may_send_the_header_of_an_older_api_where_that_is_on() {
+    let origin = ("CORS_ALLOWED_ORIGINS", "https://app.example.com");
+    let app = TestApp::start_with(&[origin, ("COMPAT_APIS", "phone")]).await;
+    let off = app.second_instance(&[origin]);
+    for (app, is_allowed) in [(&app, true), (&off, false)] {
+        let preflight = app
+            .request("OPTIONS", "/compat/phone/user")
+            .header("origin", "https://app.example.com")
+            .header("access-control-request-method", "PUT")
+            .send()
+            .await;
+        let headers = preflight.header("access-control-allow-headers");
+        assert_eq!(headers.contains("session-token"), is_allowed, "{headers}");
+    }
+}
