@@ -266,6 +266,7 @@ impl App {
                 Arc::clone(&cache),
                 Arc::clone(&mails),
                 Arc::clone(&password_reset),
+                Arc::clone(&passwords),
             )),
             deletion: Arc::new(Deletion::new(
                 platform.clone(),

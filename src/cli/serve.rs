@@ -154,6 +154,7 @@ async fn open_ephemeral(config: &Config) -> anyhow::Result<(Database, PathBuf)> 
 /// The settings that somebody's tests may want to choose.
 const EPHEMERAL_SETTINGS: &[&str] = &[
     "ACCESS_TOKEN_EXPIRE_MINUTES",
+    "ACCOUNT_DELETION_GRACE_DAYS",
     "ADMIN_PASSWORD",
     "ADMIN_USER",
     "COMPAT_APIS",
@@ -171,8 +172,10 @@ const EPHEMERAL_SETTINGS: &[&str] = &[
     "RATE_LIMIT_LOGIN",
     "RATE_LIMIT_REGISTER",
     "RATE_LIMIT_RESEND",
+    "RATE_LIMIT_RESET",
     "REFRESH_TOKEN_EXPIRE_MINUTES",
     "SERVICE_CREDENTIALS",
+    "SESSION_MAX_MINUTES",
 ];
 
 async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {

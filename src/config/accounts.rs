@@ -62,7 +62,7 @@ impl AccountsConfig {
             .switch(
                 "HIDE_ACCOUNT_EXISTENCE",
                 "false",
-                "Answer each registration with the same 202, and tell the owner of an address by mail that he has an account. A chosen nickname is passed over then, and a phone number beside an address: whether it was taken would tell.",
+                "Answer each registration with the same 202, and tell the owner of an address by mail that he has an account. A chosen nickname is passed over then, and a phone number beside an address: whether it was taken would tell. Numbers alone aren't hidden: whoever registers one logs in with it at once, or can't.",
             )
             .unwrap_or(false);
         let phone_default_region = reader.with_default(

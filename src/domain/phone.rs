@@ -50,18 +50,23 @@ impl PhoneNumber {
         if !text.chars().all(is_plain) {
             return Err(INVALID);
         }
-        let number = phonenumber::parse(Some(region.0), &text).map_err(|_| INVALID)?;
+        // The zero that is only dialled within the country.
+        let text = text.replace("(0)", "");
+        let is_international = text.starts_with('+');
+        // The library would take the default country's prefix from any number.
+        let region = (!is_international).then_some(region.0);
+        let number = phonenumber::parse(region, &text).map_err(|_| INVALID)?;
         let kept = number.format().mode(Mode::E164).to_string();
         let digits = kept.strip_prefix('+').ok_or(INVALID)?;
         // E.164 has 15 digits at most; no country has numbers of less than 7 with its code.
         if !(7..=15).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return Err(INVALID);
         }
-        // Of a number that isn't in use the library may have taken a digit for a prefix.
+        // Of a number that isn't in use the library may have taken a digit for a prefix: what isn't
+        // kept as it was typed must be one that is.
         let typed: String = text.chars().filter(char::is_ascii_digit).collect();
-        let in_country = digits.strip_prefix(&number.country().code().to_string());
-        let kept_whole = text.starts_with('+') && digits == typed;
-        if !kept_whole && in_country != Some(&typed) && !number.is_valid() {
+        let is_kept_whole = is_international && digits == typed;
+        if !is_kept_whole && !number.is_valid() {
             return Err(INVALID);
         }
         Ok(Self(kept))
@@ -126,7 +131,16 @@ mod tests {
             ("0049 30 901820", german, "+4930901820"),
             ("415\u{a0}555\u{a0}2671", us, "+14155552671"),
             ("\u{ff0b}\u{ff11}4155552671", us, "+14155552671"),
-            ("555 123 4567", us, "+15551234567"),
+            ("+49 151 20295678", us, "+4915120295678"),
+            ("+8613912345678", us, "+8613912345678"),
+            ("+86 139 0029 5678", us, "+8613900295678"),
+            ("+33142340000", us, "+33142340000"),
+            ("+82 10 0029 5678", us, "+821000295678"),
+            ("+390612345678", german, "+390612345678"),
+            ("+44 (0)20 7946 0958", us, "+442079460958"),
+            ("+4402079460958", us, "+442079460958"),
+            ("+1(0)4155552671", german, "+14155552671"),
+            ("011 44 20 7946 0958", us, "+442079460958"),
             ("+1 555 123 4567", german, "+15551234567"),
         ] {
             let number = PhoneNumber::parse(typed, region).map(|number| number.0);
@@ -141,8 +155,11 @@ mod tests {
             "",
             "+",
             "bob",
-            // It would lose its first digit, and be another number.
+            // They would lose a digit, and be other numbers.
             "1234567890",
+            "555 123 4567",
+            "001 415 555 2671",
+            "89161234567",
             "1-800-FLOWERS",
             "415-555-2671 ext. 5",
             "415\n5552671",

@@ -45,14 +45,6 @@ pub struct User {
 }
 
 impl User {
-    /// Whether he may log in: not locked or to be erased, and his address, if he has one, verified.
-    #[must_use]
-    pub fn can_log_in(&self) -> bool {
-        self.locked_at.is_none()
-            && self.deletion_due_at.is_none()
-            && (self.email.is_none() || self.email_verified_at.is_some())
-    }
-
     /// The names under which he logs in.
     #[must_use]
     pub fn login_names(&self) -> Vec<LoginName> {

@@ -142,6 +142,13 @@ impl PasswordHasher {
             .await
     }
 
+    /// A hash that no password has, and that takes as long to compare as any.
+    #[must_use]
+    pub fn hash_of_nobody(&self) -> PasswordHash {
+        let (salt, output) = (self.random.bytes(), self.random.bytes());
+        PasswordHash::new(phc_string(&self.params, &salt, &output))
+    }
+
     /// Compares `typed` with `hash`; without a hash it spends what a comparison costs, so that the
     /// time doesn't tell.
     ///

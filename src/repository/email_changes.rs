@@ -144,6 +144,26 @@ pub async fn find_with_token(
     Ok(row.map(EmailChange::from))
 }
 
+/// Until when the last change of a user can be undone, if one can.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn find_last_undo(
+    connection: &mut PgConnection,
+    user_id: UserId,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>> {
+    let until = sqlx::query_scalar(
+        "select max(undo_expires_at) from email_changes where user_id = $1 and undo_expires_at > $2",
+    )
+    .bind(user_id)
+    .bind(now)
+    .fetch_one(connection)
+    .await?;
+    Ok(until)
+}
+
 /// Gives a wish the token that the new address confirms it with until `expires_at`; answers whether it
 /// had none yet.
 ///

@@ -205,6 +205,26 @@ pub async fn find_live_by_cookie(
     row.map(LiveSession::try_from).transpose()
 }
 
+/// Whether a session is still there. A request is let in before its body is read, which may take a
+/// while: what changes something asks again, in its transaction.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn is_there(
+    connection: &mut PgConnection,
+    id: SessionId,
+    user_id: UserId,
+) -> Result<bool> {
+    let found =
+        sqlx::query_scalar("select exists (select 1 from sessions where id = $1 and user_id = $2)")
+            .bind(id)
+            .bind(user_id)
+            .fetch_one(connection)
+            .await?;
+    Ok(found)
+}
+
 /// A user's live sessions, newest first.
 ///
 /// # Errors

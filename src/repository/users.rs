@@ -270,7 +270,7 @@ pub async fn find_role_for_share(
     id: UserId,
 ) -> Result<Option<Role>> {
     let name: Option<String> =
-        sqlx::query_scalar("select role from users where id = $1 and locked_at is null for share")
+        sqlx::query_scalar("select role from users where id = $1 and locked_at is null and deletion_due_at is null for share")
             .bind(id)
             .fetch_optional(connection)
             .await?;

@@ -118,6 +118,15 @@ impl AccessTokens {
         }
     }
 
+    /// Makes sure that tokens can be issued now. May take a connection: hold none.
+    ///
+    /// # Errors
+    ///
+    /// As [`SigningKeys::prepare`].
+    pub async fn prepare(&self) -> Result<()> {
+        self.keys.prepare().await
+    }
+
     /// A token for a session, which must not outlive `expires_at`. May take a connection: hold none.
     ///
     /// # Errors

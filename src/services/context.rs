@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
+use sqlx::PgConnection;
 
 use crate::{
     domain::{
@@ -12,6 +13,7 @@ use crate::{
         permission::Permission,
     },
     error::{Error, ErrorCode, Result},
+    repository::sessions,
 };
 
 /// The first argument of each use case.
@@ -73,6 +75,23 @@ impl Ctx {
             Actor::Service if permission == Permission::IntrospectTokens => Ok(()),
             Actor::Service => Err(Error::Forbidden(ErrorCode::OperationNotPermitted)),
             Actor::Nobody => Err(Error::Unauthenticated(ErrorCode::NotAuthenticated)),
+        }
+    }
+
+    /// Makes sure, in the caller's transaction, that the session of a user who asks hasn't ended since his
+    /// request began.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unauthenticated`] when it has.
+    pub(super) async fn still_logged_in(&self, connection: &mut PgConnection) -> Result<()> {
+        match self.actor {
+            Actor::User { id, session, .. }
+                if !sessions::is_there(connection, session, id).await? =>
+            {
+                Err(Error::Unauthenticated(ErrorCode::NotAuthenticated))
+            }
+            _ => Ok(()),
         }
     }
 

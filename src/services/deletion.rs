@@ -91,7 +91,6 @@ impl Deletion {
         grace: TimeDelta,
     ) -> Result<DateTime<Utc>> {
         let proven = self.passwords.prove(ctx, password, "password").await?;
-        let due_at = ctx.now + grace;
         let mut transaction = self.platform.pool.begin().await?;
         let mut user = self
             .passwords
@@ -99,8 +98,11 @@ impl Deletion {
             .await?;
         let id = user.id;
         keep_an_admin(&mut transaction, &user).await?;
+        // Whoever changed the address may have asked for this: the old one can still undo both.
+        let undo_until = email_changes::find_last_undo(&mut transaction, id, ctx.now).await?;
+        let due_at = undo_until.max(Some(ctx.now + grace)).unwrap_or(ctx.now);
         sessions::end_all(&mut transaction, id).await?;
-        if grace.is_zero() {
+        if due_at == ctx.now {
             users::delete(&mut transaction, id).await?;
         } else {
             user.deletion_due_at = Some(due_at);

@@ -13,16 +13,17 @@ use super::{
     Ctx,
     mail::{Mails, UserMail},
     password_reset::PasswordReset,
+    passwords::Passwords,
     platform::Platform,
     registration::account_exists_job,
     session_cache::SessionCache,
 };
 use crate::{
     domain::{
-        actor::Actor,
         email::Email,
         id::EmailChangeId,
         login_name::LoginName,
+        password::TypedPassword,
         role::Role,
         token::{EMAIL_CHANGE_LIFETIME, EMAIL_UNDO_LIFETIME, OneTimeToken, Purpose},
         user::User,
@@ -56,6 +57,7 @@ pub struct EmailChanges {
     cache: Arc<SessionCache>,
     mails: Arc<Mails>,
     resets: Arc<PasswordReset>,
+    passwords: Arc<Passwords>,
 }
 
 impl EmailChanges {
@@ -65,27 +67,39 @@ impl EmailChanges {
         cache: Arc<SessionCache>,
         mails: Arc<Mails>,
         resets: Arc<PasswordReset>,
+        passwords: Arc<Passwords>,
     ) -> Self {
         Self {
             platform,
             cache,
             mails,
             resets,
+            passwords,
         }
     }
 
-    /// Asks for another address for the caller's account, in place of one that he asked for before.
+    /// Asks for another address for the caller's account, in place of one that he asked for before. The
+    /// password is required where he has no verified address, which could undo the change: a session
+    /// that was stolen must not be enough to take the account over for good.
     /// Whether it has an account a job finds out, so that nobody learns it here.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] when it is his address already; [`Error::RateLimited`] when he asks too
-    /// often; [`Error::Unauthenticated`].
+    /// [`Error::Invalid`] when it is his address already, or the password is missing; as of
+    /// [`Passwords::prove`] when it is wrong; [`Error::RateLimited`] when he asks too often;
+    /// [`Error::Unauthenticated`].
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
-    pub async fn request(&self, ctx: &Ctx, email: &Email) -> Result<()> {
+    pub async fn request(
+        &self,
+        ctx: &Ctx,
+        email: &Email,
+        password: Option<&TypedPassword>,
+    ) -> Result<()> {
         let gone = || Error::Unauthenticated(ErrorCode::NotAuthenticated);
-        let Actor::User { id, .. } = ctx.actor else {
-            return Err(gone());
+        let (id, _) = ctx.user()?;
+        let proven = match password {
+            Some(password) => Some(self.passwords.prove(ctx, password, "password").await?),
+            None => None,
         };
         let change = EmailChangeId(self.platform.random.uuid_v7(ctx.now));
         let payload = serde_json::to_value(Offer {
@@ -93,8 +107,19 @@ impl EmailChanges {
         });
         let job = NewJob::new(OFFER_EMAIL_CHANGE, payload.context("can't write a job")?);
         let mut transaction = self.platform.pool.begin().await?;
-        let user = users::find_for_update(&mut transaction, id).await?;
+        let user = match &proven {
+            Some(proven) => Some(self.passwords.still_holds(&mut transaction, proven).await?),
+            None => users::find_for_update(&mut transaction, id).await?,
+        };
         let user = user.filter(is_open).ok_or_else(gone)?;
+        ctx.still_logged_in(&mut transaction).await?;
+        if user.email_verified_at.is_none() && proven.is_none() {
+            let rule = Rule::new(
+                "missing",
+                "is required where no verified address could undo it",
+            );
+            return Err(Error::invalid(FieldError::body("password", rule)));
+        }
         if user.email.as_ref().map(Email::normalized) == Some(email.normalized()) {
             let rule = Rule::new("same_email", "is your address already");
             return Err(Error::invalid(FieldError::body("email", rule)));
@@ -133,20 +158,18 @@ impl EmailChanges {
         if user.filter(is_open).is_none() {
             return Ok(());
         }
+        let token = OneTimeToken::new(self.platform.random.bytes());
+        let expires_at = now + EMAIL_CHANGE_LIFETIME;
+        if !email_changes::offer(&mut transaction, id, &token, expires_at).await? {
+            return Ok(());
+        }
         let address = change.new_email.normalized();
-        if users::find_by_email(&mut transaction, &address)
-            .await?
-            .is_some()
-        {
-            email_changes::discard_unconfirmed(&mut transaction, change.user_id).await?;
+        let known = users::find_by_email(&mut transaction, &address).await?;
+        if known.is_some() {
+            // The wish stays, with a token that nobody gets: whether it does would tell in the export.
             let job = account_exists_job(&LoginName::Email(address))?;
             self.platform.queue.enqueue(&mut transaction, &job).await?;
         } else {
-            let token = OneTimeToken::new(self.platform.random.bytes());
-            let expires_at = now + EMAIL_CHANGE_LIFETIME;
-            if !email_changes::offer(&mut transaction, id, &token, expires_at).await? {
-                return Ok(());
-            }
             let mail = UserMail::EmailChange(id, &token);
             self.mails
                 .enqueue(&mut transaction, change.user_id, mail, now)
@@ -206,7 +229,7 @@ impl EmailChanges {
 
     /// Uses the token that the old address got: it is the account's again. Whoever changed it may have
     /// done more: all sessions end, later changes and a deletion that he asked for are taken back, and
-    /// a link to a new password is mailed.
+    /// the password is void; a link to a new one is mailed.
     ///
     /// # Errors
     ///
@@ -225,7 +248,7 @@ impl EmailChanges {
         let change = change.ok_or_else(refused)?;
         let (user_id, old_email) = (change.user_id, change.old_email.ok_or_else(refused)?);
         // Nobody keeps the owner out by registering with his address, which he has just proved to read.
-        users::delete_unproven(&mut transaction, &old_email.normalized()).await?;
+        users::delete_unproven(&mut transaction, &old_email.normalized(), user_id).await?;
         let mut user = users::find_for_update(&mut transaction, user_id)
             .await?
             .ok_or_else(refused)?;
@@ -238,7 +261,7 @@ impl EmailChanges {
         one_time_tokens::discard(&mut transaction, user_id, &[Purpose::AccountRestore]).await?;
         sessions::end_all(&mut transaction, user_id).await?;
         self.resets
-            .issue(&mut transaction, user_id, ctx.now)
+            .require(&mut transaction, user_id, ctx.now)
             .await?;
         transaction.commit().await?;
         self.cache.forget(user_id);

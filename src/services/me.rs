@@ -111,6 +111,7 @@ impl Me {
         let mut transaction = self.platform.pool.begin().await?;
         let found = users::find_for_update(&mut transaction, id).await?;
         let mut user = found.ok_or(Error::Unauthenticated(ErrorCode::NotAuthenticated))?;
+        ctx.still_logged_in(&mut transaction).await?;
         if expected.is_some_and(|expected| !expected.contains(&user.revision)) {
             return Err(Error::Stale);
         }

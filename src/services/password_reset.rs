@@ -144,6 +144,22 @@ impl PasswordReset {
             .await
     }
 
+    /// The same where whoever knows the password must not get in by it any more.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub(super) async fn require(
+        &self,
+        connection: &mut PgConnection,
+        user_id: UserId,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let nobodys = self.hasher.hash_of_nobody();
+        users::set_password_hash(connection, user_id, &nobodys).await?;
+        self.issue(connection, user_id, now).await
+    }
+
     /// Uses the token of such a mail: sets the password, ends all sessions and the lockout after
     /// failed logins, and verifies the address. A lock by an administrator stays.
     ///

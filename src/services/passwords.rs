@@ -30,6 +30,7 @@ use crate::{
     repository::{
         email_changes,
         login_throttle::{self, Bucket},
+        notices::{self, Notice},
         one_time_tokens, sessions, users,
     },
 };
@@ -235,6 +236,8 @@ impl Passwords {
         let void = [Purpose::PasswordReset, Purpose::OpenPasswordReset];
         one_time_tokens::discard(connection, id, &void).await?;
         email_changes::discard_unconfirmed(connection, id).await?;
+        // The links are void: whoever reads the mailbox must not wait for another.
+        notices::forget(connection, id, Notice::PasswordReset).await?;
         self.mails
             .enqueue(connection, id, UserMail::PasswordChanged, now)
             .await

@@ -197,6 +197,7 @@ impl Registration {
                 Some(now) if now.grants(Permission::AddUser) && now.may_grant(role) => {}
                 _ => return Err(Error::Forbidden(ErrorCode::OperationNotPermitted)),
             }
+            ctx.still_logged_in(&mut transaction).await?;
         }
         let user = self
             .insert_unverified(&mut transaction, ctx, account, role, &hash)

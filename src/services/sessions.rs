@@ -27,7 +27,11 @@ use crate::{
     },
     error::{Error, ErrorCode, Result},
     infra::keys::PurposeKey,
-    repository::sessions::{self, Lifetime, LiveSession},
+    repository::{
+        email_changes,
+        sessions::{self, Lifetime, LiveSession},
+        users,
+    },
     services::users::subject,
 };
 
@@ -125,7 +129,9 @@ impl Sessions {
         let session = session
             .filter(|session| session.expires_at > now)
             .ok_or(Error::Unauthenticated(ErrorCode::NotAuthenticated))?;
-        if now - session.last_seen_at >= SEEN_EVERY {
+        // Those that live shortly are to be seen in time.
+        let seen_every = SEEN_EVERY.min(self.lifetime.idle / 4);
+        if now - session.last_seen_at >= seen_every {
             self.activity.note(session.id);
         }
         Ok(Actor::User {
@@ -215,7 +221,11 @@ impl Sessions {
     pub async fn end_others(&self, ctx: &Ctx) -> Result<()> {
         let (user_id, current) = ctx.user()?;
         let mut transaction = self.platform.pool.begin().await?;
+        users::find_for_update(&mut transaction, user_id).await?;
+        ctx.still_logged_in(&mut transaction).await?;
         let ended = sessions::end_others(&mut transaction, user_id, current).await?;
+        // Whoever had a session may have asked for another address.
+        email_changes::discard_unconfirmed(&mut transaction, user_id).await?;
         transaction.commit().await?;
         self.cache.forget(user_id);
         tracing::info!(%user_id, ended, "other sessions ended by their user");
@@ -248,6 +258,7 @@ impl Sessions {
         let mut transaction = self.platform.pool.begin().await?;
         subject(&mut transaction, ctx, id, Permission::ManageSessions).await?;
         let ended = sessions::end_all(&mut transaction, id).await?;
+        email_changes::discard_unconfirmed(&mut transaction, id).await?;
         transaction.commit().await?;
         self.cache.forget(id);
         tracing::info!(user_id = %id, ended, actor = ?ctx.actor, "sessions ended");

@@ -233,6 +233,7 @@ impl Users {
         user.updated_at = ctx.now;
         users::update(&mut transaction, &mut user).await?;
         sessions::end_all(&mut transaction, id).await?;
+        email_changes::discard_unconfirmed(&mut transaction, id).await?;
         if user.email.is_some() {
             let mail = UserMail::LockedByAdministrator;
             self.mails
@@ -314,6 +315,7 @@ pub(super) async fn subject(
         (user, users::find_role_for_share(connection, actor).await?)
     };
     let actor_role = actor_role.ok_or(Error::Unauthenticated(ErrorCode::NotAuthenticated))?;
+    ctx.still_logged_in(connection).await?;
     let user = user.ok_or_else(not_found)?;
     if actor_role.grants(permission) && actor_role.outranks(user.role) {
         Ok(Subject { user, actor_role })

@@ -2,24 +2,25 @@
 //! `/undo-email-change/…` for the old one.
 
 use axum::{extract::State, http::StatusCode, response::Response};
+use serde::Deserialize;
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    address_body::AddressBody,
     mailed_link::{MailedLink, Visit},
-    registration::MessageBody,
+    registration::{MISSING, MessageBody, typed_password},
 };
 use crate::{
-    domain::{id::EmailChangeId, token::OneTimeToken},
-    error::{Error, ErrorCode, Result},
+    domain::{email::Email, id::EmailChangeId, password::TypedPassword, token::OneTimeToken},
+    error::{Error, ErrorCode, FieldErrors, Result},
     http::{
         error::Answer,
         extract::{Anyone, Authenticated, Json, MailLink},
         mount,
         openapi::{
-            CrossSite, EmailTaken, Internal, Invalid, InvalidEmailChange, InvalidEmailUndo,
-            Malformed, OrPage, TooLarge, TooManyRequests, Unauthenticated, Unavailable,
-            UnsupportedMediaType,
+            CrossSite, EmailTaken, Internal, InvalidEmailChange, InvalidEmailUndo,
+            InvalidOrWrongPassword, MalformedOrTooManyGuesses, OrPage, TooLarge, TooManyRequests,
+            Unauthenticated, Unavailable, UnsupportedMediaType,
         },
         state::AppState,
         web::pages::Page,
@@ -33,6 +34,28 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
     mount(router, routes!(look_at_undo, undo))
 }
 
+/// Another address for one's own account.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewAddress, example = json!({"email": "ada@example.org"}))]
+struct NewAddressBody {
+    /// The new address.
+    #[schema(value_type = String, format = Email, required, max_length = 254)]
+    email: Option<String>,
+    /// The password: required where the account has no verified address, which could undo the change.
+    #[serde(default, deserialize_with = "typed_password")]
+    #[schema(value_type = Option<String>, format = Password)]
+    password: Option<TypedPassword>,
+}
+
+impl NewAddressBody {
+    fn parse(self) -> Result<(Email, Option<TypedPassword>)> {
+        let mut errors = FieldErrors::default();
+        let email = self.email.as_deref().ok_or(MISSING).and_then(Email::parse);
+        let email = errors.take("email", email);
+        Ok((errors.finish(email)?, self.password))
+    }
+}
+
 /// Change one's own address
 ///
 /// Nothing changes until the link of the mail to the new address is used, within 24 hours. The old
@@ -40,20 +63,21 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
 /// told here. A second request takes the place of the first; each makes the next one wait.
 #[utoipa::path(
     post, path = "/me/email", operation_id = "change_my_email", tag = "me", security(("password" = [])),
-    request_body = AddressBody,
+    request_body = NewAddressBody,
     responses(
         (status = 202, description = "A mail is on its way to the new address", body = MessageBody,
          example = json!({"message": "Check the mail of the new address"})),
-        Malformed, Unauthenticated, CrossSite, TooLarge, UnsupportedMediaType, Invalid, TooManyRequests, Internal, Unavailable
+        MalformedOrTooManyGuesses, Unauthenticated, CrossSite, TooLarge, UnsupportedMediaType, InvalidOrWrongPassword, TooManyRequests, Internal, Unavailable
     ),
 )]
 async fn request(
     State(state): State<AppState>,
     Authenticated(ctx): Authenticated,
-    Json(body): Json<AddressBody>,
+    Json(body): Json<NewAddressBody>,
 ) -> Answer<(StatusCode, axum::Json<MessageBody>)> {
-    let email = body.parse()?;
-    state.services.email_changes.request(&ctx, &email).await?;
+    let (email, password) = body.parse()?;
+    let changes = &state.services.email_changes;
+    changes.request(&ctx, &email, password.as_ref()).await?;
     let message = MessageBody {
         message: "Check the mail of the new address",
     };

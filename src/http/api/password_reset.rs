@@ -44,8 +44,8 @@ const UPDATED: MessageBody = MessageBody {
 
 /// Ask for a link to a new password
 ///
-/// The answer is the same for each address. A mail goes out when the address has an account, once a
-/// minute at most; the link of an older mail is no longer good then. The link is good for 30 minutes.
+/// The answer is the same for each address. A mail goes out when the address has an account, at most
+/// once a minute and then less and less often, down to every half hour; the link of an older mail is no longer good then. The link is good for 30 minutes.
 #[utoipa::path(
     post, path = "/password-reset", operation_id = "request_password_reset", tag = "accounts",
     request_body = AddressBody,

@@ -49,7 +49,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewSession, example = json!({"username": "ada@example.com", "password": "Secure*1234"}))]
 struct NewSessionBody {
-    /// The e-mail address.
+    /// The e-mail address or the phone number, however written.
     #[schema(value_type = String, required)]
     username: Option<String>,
     /// The same under another name.

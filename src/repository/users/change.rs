@@ -115,18 +115,24 @@ pub async fn erase_due(
     Ok(erased)
 }
 
-/// Deletes an account of this address in lower case that nobody can have used: its address was never
-/// verified, nobody has logged in, and there is no phone number. Answers whether there was one.
+/// Deletes an account of this address in lower case, if it isn't `but`, that nobody can have used, since its
+/// address was never verified and nobody has logged in; or that is to be erased anyway. Answers whether
+/// there was one.
 ///
 /// # Errors
 ///
 /// If the database fails.
-pub async fn delete_unproven(connection: &mut PgConnection, normalized: &str) -> Result<bool> {
+pub async fn delete_unproven(
+    connection: &mut PgConnection,
+    normalized: &str,
+    but: UserId,
+) -> Result<bool> {
     let deleted = sqlx::query(
-        "delete from users where lower(email) = $1 and email_verified_at is null \
-         and last_login_at is null and phone_number is null and role = 'ANONYMOUS'",
+        "delete from users where lower(email) = $1 and id <> $2 and (deletion_due_at is not null or \
+         email_verified_at is null and last_login_at is null and role = 'ANONYMOUS')",
     )
     .bind(normalized)
+    .bind(but)
     .execute(connection)
     .await?;
     Ok(deleted.rows_affected() == 1)

@@ -86,6 +86,8 @@ impl Login {
         hash: &PasswordHash,
         renewed: Option<&PasswordHash>,
     ) -> Result<Option<LoggedIn>> {
+        // No session is opened whose tokens couldn't be issued.
+        self.access_tokens.prepare().await?;
         let random = &*self.platform.random;
         let id = SessionId(random.uuid_v7(ctx.now));
         let (secret, digest) = match attempt.opening.kind {

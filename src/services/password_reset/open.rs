@@ -109,5 +109,5 @@ fn refused() -> Error {
 fn may_be_reset(user: &User) -> bool {
     user.deletion_due_at.is_none()
         && user.email_verified_at.is_none()
-        && user.role <= Role::Authenticated
+        && user.role == Role::Anonymous
 }

@@ -22,7 +22,11 @@ use crate::{
     domain::id::SessionId,
     error::{Error, ErrorCode, Result},
     infra::{keys::PurposeKey, random::Random},
-    repository::sessions::{self, RefreshState, Rotation},
+    repository::{
+        email_changes,
+        sessions::{self, RefreshState, Rotation},
+        users,
+    },
     services::{Ctx, access_tokens::AccessToken, mail::UserMail},
 };
 
@@ -132,6 +136,8 @@ impl Sessions {
             lifetime: self.lifetime,
         };
         let now_override = self.platform.clock.database_override();
+        // Nothing is consumed when it couldn't be answered.
+        self.access_tokens.prepare().await?;
         let mut connection = self.platform.pool.acquire().await?;
         let refreshed =
             sessions::refresh(&mut connection, &rotation, ctx.now, now_override).await?;
@@ -184,12 +190,15 @@ impl Sessions {
         let RefreshState { user_id, .. } = state;
         let session_id = token.session_id;
         let mut transaction = self.platform.pool.begin().await?;
+        users::find_for_update(&mut transaction, user_id).await?;
         if sessions::end(&mut transaction, session_id, Some(user_id))
             .await?
             .is_none()
         {
             return Ok(());
         }
+        // Whoever had the session may have asked for another address.
+        email_changes::discard_unconfirmed(&mut transaction, user_id).await?;
         self.mails
             .enqueue(&mut transaction, user_id, UserMail::SessionReuse, ctx.now)
             .await?;
@@ -207,7 +216,9 @@ impl Sessions {
 
 /// Whether a refused token tells that it is in two hands.
 fn is_theft(state: &RefreshState, token: &RefreshToken) -> bool {
-    if !state.is_live || state.is_current {
+    // A token of an exchange that the database has forgotten, as after a restored backup, isn't theft.
+    let is_ahead = token.generation > state.generation;
+    if !state.is_live || state.is_current || is_ahead {
         return false;
     }
     // Where a token isn't the one that was used of its generation, another answer's token took its

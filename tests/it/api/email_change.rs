@@ -6,7 +6,7 @@ use user_management::domain::role::Role;
 
 use crate::support::{
     accounts::BROWSER,
-    app::{TestApp, TestUser},
+    app::{PASSWORD, TestApp, TestUser},
     request::link_in,
 };
 
@@ -302,7 +302,6 @@ async fn undoing_takes_a_deletion_back_too() {
     app.close(&user).await.expect(202);
     let restore = link_in(&app.mail_to("eve@example.org").await);
     app.get(&undo).send().await.expect(200);
-    app.log_in("ada@example.com").await.expect(200);
     app.get(&restore)
         .send()
         .await
@@ -353,9 +352,18 @@ async fn an_account_without_a_proven_address_has_nothing_to_come_back_to() {
             .execute(&app.database.pool)
             .await
             .unwrap();
-        let link = app
-            .confirm_link(&user, &format!("new{number}@example.com"))
-            .await;
+        let new = format!("new{number}@example.com");
+        // A stolen session must not be enough where nothing brings the account back.
+        let refused = app.ask_for(&user, &new).await.expect(422);
+        assert_eq!(refused.invalid_fields(), ["body.password missing"]);
+        let ask = async |password: &str| {
+            let body = json!({"email": new, "password": password});
+            app.post("/me/email").by(&user).json(&body).send().await
+        };
+        let refused = ask("another password").await.expect(422);
+        assert_eq!(refused.invalid_fields(), ["body.password wrong_password"]);
+        ask(PASSWORD).await.expect(202);
+        let link = link_in(&app.mail_to(&new).await);
         app.get(&link).send().await.expect(200);
         assert_eq!(app.deliver_mail().await, []);
         assert_eq!(app.count("email_changes").await, 0);

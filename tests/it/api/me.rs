@@ -202,3 +202,65 @@ async fn a_public_profile_shows_what_its_owner_publishes() {
         .expect_problem(404, "user_not_found");
     app.deliver_mail().await;
 }
+
+#[tokio::test]
+async fn a_request_whose_session_ends_while_it_is_being_sent_changes_nothing() {
+    use axum::body::Body;
+    use futures::{SinkExt as _, channel::mpsc};
+
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let stored = async |id| app.read(&admin, id).await.expect(200).json();
+    for (number, (method, path, body)) in [
+        ("PATCH", "/me", json!({"bio": "stolen"})),
+        ("POST", "/me/email", json!({"email": "thief@example.com"})),
+        ("PUT", "/users/{id}", json!({"bio": "stolen"})),
+        (
+            "POST",
+            "/users/",
+            json!({"email": "friend@example.com", "password": "Secure*1234"}),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let email = format!("user{number}@example.com");
+        let user = app.user(Role::Manager, &email).await;
+        let below = app
+            .user(Role::Authenticated, &format!("below{number}@example.com"))
+            .await;
+        let before = (
+            stored(user.id).await,
+            stored(below.id).await,
+            app.count("users").await,
+        );
+        let (mut sender, receiver) =
+            mpsc::channel::<std::result::Result<String, std::io::Error>>(0);
+        let slow = app
+            .request(method, &path.replace("{id}", &below.id.to_string()))
+            .by(&user)
+            .raw("application/json", Body::from_stream(receiver))
+            .send();
+        let end_it = async {
+            // The body is asked for when the caller has been let in.
+            sender.send(Ok("{".to_owned())).await.unwrap();
+            app.delete(&format!("/users/{}/sessions", user.id))
+                .by(&admin)
+                .send()
+                .await
+                .expect(204);
+            let rest = body.to_string()[1..].to_owned();
+            sender.send(Ok(rest)).await.unwrap();
+            drop(sender);
+        };
+        let (answer, ()) = futures::future::join(slow, end_it).await;
+        answer.expect_problem(401, "not_authenticated");
+        let after = (
+            stored(user.id).await,
+            stored(below.id).await,
+            app.count("users").await,
+        );
+        assert_eq!(after, before, "{path}");
+        assert_eq!(app.count("email_changes").await, 0);
+    }
+}

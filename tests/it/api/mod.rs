@@ -23,6 +23,7 @@ mod rate_limits;
 mod refresh;
 mod registration;
 mod sessions;
+mod stolen_sessions;
 mod urls;
 mod users;
 mod verification;

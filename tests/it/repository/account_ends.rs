@@ -78,7 +78,6 @@ async fn only_an_account_that_nobody_can_have_used_makes_way() {
             &(|user: &mut User| user.email_verified_at = Some(noon())) as &dyn Fn(&mut User),
         ),
         (3, &|user| user.last_login_at = Some(noon())),
-        (4, &|user| user.phone_number = super::user(4).phone_number),
         (5, &|user| user.role = Role::Manager),
     ] {
         let mut user = user(number);
@@ -91,13 +90,24 @@ async fn only_an_account_that_nobody_can_have_used_makes_way() {
             .unwrap();
         let address = user.email.unwrap().normalized();
         assert!(
-            !delete_unproven(&mut conn, &address).await.unwrap(),
+            !delete_unproven(&mut conn, &address, unproven.id)
+                .await
+                .unwrap(),
             "{number}"
         );
     }
+    // A number keeps it no more than nothing, and neither does what is to be erased anyway.
+    unproven.phone_number = super::user(1).phone_number;
     users::insert(&mut conn, &unproven, &hash(1)).await.unwrap();
-    let address = unproven.email.unwrap().normalized();
-    assert!(delete_unproven(&mut conn, &address).await.unwrap());
-    assert!(!delete_unproven(&mut conn, &address).await.unwrap());
-    assert_eq!(users::count(&mut conn).await.unwrap(), 4);
+    let mut closed = user(6);
+    closed.deletion_due_at = Some(noon());
+    users::insert(&mut conn, &closed, &hash(6)).await.unwrap();
+    for gone in [unproven, closed] {
+        let address = gone.email.unwrap().normalized();
+        let mut delete = async |but| delete_unproven(&mut conn, &address, but).await.unwrap();
+        assert!(!delete(gone.id).await, "the account itself");
+        assert!(delete(user(9).id).await);
+        assert!(!delete(user(9).id).await);
+    }
+    assert_eq!(users::count(&mut conn).await.unwrap(), 3);
 }

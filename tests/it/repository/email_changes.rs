@@ -203,3 +203,25 @@ async fn changes_that_are_over_are_swept_a_batch_at_a_time() {
     assert_eq!(left(&mut conn).await, [1], "it can still be undone");
     assert_eq!(sweep(&mut conn, hours(73), 9).await, 1);
 }
+
+#[tokio::test]
+async fn the_last_undo_that_is_open_is_found() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    for number in [1, 2] {
+        put(&mut conn, number).await;
+    }
+    let until = async |conn: &mut PgConnection, of, at| {
+        email_changes::find_last_undo(conn, user(of).id, at)
+            .await
+            .unwrap()
+    };
+    offered(&mut conn, 1, 1, "new@example.com").await;
+    assert_eq!(until(&mut conn, 1, noon()).await, None);
+    confirm(&mut conn, 1, noon()).await.unwrap();
+    offered(&mut conn, 2, 1, "newer@example.com").await;
+    confirm(&mut conn, 2, hours(2)).await.unwrap();
+    assert_eq!(until(&mut conn, 1, noon()).await, Some(hours(74)));
+    assert_eq!(until(&mut conn, 1, hours(74)).await, None);
+    assert_eq!(until(&mut conn, 2, noon()).await, None);
+}

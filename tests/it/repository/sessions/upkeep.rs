@@ -73,9 +73,15 @@ async fn a_session_is_ended_alone_or_with_all_others_by_its_owner_only() {
     let end = async |conn: &mut PgConnection, number, of| {
         sessions::end(conn, id(number), of).await.unwrap()
     };
+    let is_there = async |conn: &mut PgConnection, number, of| {
+        sessions::is_there(conn, id(number), of).await.unwrap()
+    };
+    assert!(is_there(&mut conn, 1, first).await);
+    assert!(!is_there(&mut conn, 1, second).await);
     assert_eq!(end(&mut conn, 4, Some(first)).await, None);
     assert_eq!(end(&mut conn, 1, Some(first)).await, Some(first));
     assert_eq!(end(&mut conn, 1, Some(first)).await, None);
+    assert!(!is_there(&mut conn, 1, first).await);
     assert_eq!(numbers(&mut conn, 1).await, [2, 3]);
     let ended = sessions::end_others(&mut conn, first, id(3)).await.unwrap();
     assert_eq!(ended, 1);
