@@ -72,11 +72,7 @@ impl Bench<'_> {
     pub async fn refresh(&mut self) -> Result<()> {
         let tokens = self.make_sessions().await?;
         let used = RefCell::new(tokens.iter().cycle());
-        let next = || {
-            used.borrow_mut()
-                .next()
-                .map_or_else(Vec::new, |token| exchange(token))
-        };
+        let next = || used.borrow_mut().next().map_or_else(Vec::new, exchange);
         let load = Load {
             connections: CONNECTIONS,
             request: &next,
