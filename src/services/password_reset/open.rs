@@ -1,7 +1,8 @@
 //! Password resets of an older API, whose answer carries the token.
 //!
-//! Whoever knows the name of an account can set its password so. Therefore nobody gets rights over
-//! others by it, and no address counts as verified by it.
+//! Whoever knows the name of an account can set its password so. Therefore it is only for accounts of
+//! which nobody has proved by mail that they are his, as the older API makes them: neither a verified
+//! account nor anybody's rights are to be had by it, and no address counts as verified by it.
 
 use tracing::instrument;
 
@@ -16,7 +17,7 @@ use crate::{
     },
     error::{Error, ErrorCode, Result},
     repository::{one_time_tokens, users},
-    services::{Ctx, mail::UserMail, rate_limits::Limited},
+    services::{Ctx, rate_limits::Limited},
 };
 
 impl PasswordReset {
@@ -24,7 +25,7 @@ impl PasswordReset {
     ///
     /// # Errors
     ///
-    /// [`Error::Forbidden`] where there is no such account, or one of a manager or an administrator;
+    /// [`Error::Forbidden`] where there is no such account, or one that is verified or has rights;
     /// [`Error::RateLimited`], [`Error::Unavailable`].
     ///
     /// # Concurrency
@@ -95,12 +96,6 @@ impl PasswordReset {
         self.set(&mut transaction, &user, &hash).await?;
         let void = [Purpose::AccountUnlock, Purpose::PasswordReset];
         one_time_tokens::discard(&mut transaction, id, &void).await?;
-        // An address that nobody has verified may be a stranger's.
-        if user.email_verified_at.is_some() {
-            self.mails
-                .enqueue(&mut transaction, id, UserMail::PasswordChanged, ctx.now)
-                .await?;
-        }
         transaction.commit().await?;
         self.done(id);
         Ok(())
@@ -112,5 +107,7 @@ fn refused() -> Error {
 }
 
 fn may_be_reset(user: &User) -> bool {
-    user.deletion_due_at.is_none() && user.role <= Role::Authenticated
+    user.deletion_due_at.is_none()
+        && user.email_verified_at.is_none()
+        && user.role <= Role::Authenticated
 }

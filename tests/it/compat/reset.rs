@@ -102,48 +102,53 @@ async fn a_token_is_good_for_half_an_hour_until_the_next_and_for_its_account_alo
 }
 
 #[tokio::test]
-async fn nobody_gets_rights_over_others_by_it() {
+async fn neither_a_verified_account_nor_rights_are_had_by_it() {
     let app = start().await;
     expect_forbidden(&ask(&app, "nobody@example.com").await);
     expect_forbidden(&ask(&app, "").await);
     let missing = app.post(&format!("{API}/reset_password")).form(&[]);
     expect_forbidden(&missing.send().await);
     let admin = app.admin().await;
-    app.user(Role::Manager, "manager@example.com").await;
-    for email in ["admin@example.com", "manager@example.com"] {
+    app.user(Role::Authenticated, "ada@example.com").await;
+    for email in ["admin@example.com", "ada@example.com"] {
         expect_forbidden(&ask(&app, email).await);
     }
-    // Nor by having asked before he had them.
-    let asked = app.user(Role::Authenticated, "ada@example.com").await;
-    let token = ask(&app, "ada@example.com").await.text("reset_token");
+    // Nor by having asked before he had rights, or proved that the account is his.
+    let manager = app.register("manager@example.com").await.expect(200);
+    let token = ask(&app, "manager@example.com").await.text("reset_token");
     let change = json!({"role": "MANAGER"});
-    app.change(&admin, asked.id, &change).await.expect(200);
-    expect_forbidden(&reset(&app, "ada@example.com", &token, "t4rt1").await);
-    app.log_in("ada@example.com").await.expect(200);
+    app.change(&admin, id_of(&manager.json()), &change)
+        .await
+        .expect(200);
+    expect_forbidden(&reset(&app, "manager@example.com", &token, "t4rt1").await);
+    app.deliver_mail().await;
+    let bob = app.unverified("bob@example.com").await;
+    let token = ask(&app, "bob@example.com").await.text("reset_token");
+    app.get(&bob.link).send().await.expect(200);
+    expect_forbidden(&reset(&app, "bob@example.com", &token, "t4rt1").await);
+    app.log_in("bob@example.com").await.expect(200);
 }
 
 #[tokio::test]
-async fn a_verified_owner_is_told_and_a_lockout_ends_but_not_a_lock() {
+async fn a_lockout_ends_but_not_a_lock() {
     let app = start().await;
     let admin = app.admin().await;
-    let user = app.user(Role::Authenticated, "ada@example.com").await;
-    app.lock_out("ada@example.com").await;
-    let token = ask(&app, "ada@example.com").await.text("reset_token");
-    reset(&app, "ada@example.com", &token, PASSWORD)
-        .await
-        .expect(200);
-    app.get("/me").by(&user).send().await.expect(401);
-    app.log_in("ada@example.com").await.expect(200);
-    let mails = app.deliver_mail().await;
-    assert!(mails.iter().any(|mail| mail.subject.contains("password")));
-    let locked = app.lock(&admin, user.id).await.expect(200);
-    assert_eq!(id_of(&locked.json()), user.id);
-    let token = ask(&app, "ada@example.com").await.text("reset_token");
-    reset(&app, "ada@example.com", &token, PASSWORD)
-        .await
-        .expect(200);
-    post(&app, "/sessions", "ada@example.com", PASSWORD)
+    register(&app, "bob").await.expect(200);
+    let wrong = async || post(&app, "/sessions", "bob", "wrong").await;
+    for _ in 0..6 {
+        wrong().await.expect(401);
+    }
+    post(&app, "/sessions", "bob", FIVE_LETTERS)
         .await
         .expect(401);
-    app.deliver_mail().await;
+    let token = ask(&app, "bob").await.text("reset_token");
+    reset(&app, "bob", &token, "t4rt1").await.expect(200);
+    post(&app, "/sessions", "bob", "t4rt1").await.expect(200);
+    let users = app.get("/users/").by(&admin).send().await.json();
+    let users = users["items"].as_array().unwrap();
+    let bob = users.iter().find(|user| user["email"].is_null()).unwrap();
+    app.lock(&admin, id_of(bob)).await.expect(200);
+    let token = ask(&app, "bob").await.text("reset_token");
+    reset(&app, "bob", &token, "t4rt2").await.expect(200);
+    post(&app, "/sessions", "bob", "t4rt2").await.expect(401);
 }
