@@ -20,16 +20,19 @@ export ADMIN_USER=admin@example.org ADMIN_PASSWORD='Secure*1234'
 export COMPAT_APIS=cookie-session,mflix,phone SERVICE_CREDENTIALS="$service:$secret"
 export RATE_LIMITS=off LOG_FORMAT=json
 serve_ephemeral "$program"
+url=$(member url <ready.json)
 
-python() {
-  echo "$1" >&2
-  PYTHONDONTWRITEBYTECODE=1 venv/bin/python "$clients/$@"
+export PYTHONDONTWRITEBYTECODE=1
+run() {
+  echo "$2" >&2
+  program=$1 script=$clients/$2
+  shift 2
+  "$program" "$script" "$@"
 }
-python cookie_session.py "$url/compat/cookie-session"
-echo mflix.mjs >&2
-node "$clients/mflix.mjs" "$url/compat/mflix" "$ADMIN_USER" "$ADMIN_PASSWORD"
-python phone.py "$url/compat/phone"
-python oauth.py "$url" "$ADMIN_USER" "$ADMIN_PASSWORD" "$service" "$secret"
+run venv/bin/python cookie_session.py "$url/compat/cookie-session"
+run node mflix.mjs "$url/compat/mflix" "$ADMIN_USER" "$ADMIN_PASSWORD"
+run venv/bin/python phone.py "$url/compat/phone"
+run venv/bin/python oauth.py "$url" "$ADMIN_USER" "$ADMIN_PASSWORD" "$service" "$secret"
 if grep -E '"status":500|"level":"ERROR"' server.log; then
   exit 1
 fi

@@ -15,8 +15,8 @@ make_venv() {
 # Reads a member of a JSON object.
 member() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 
-# Starts the program $1, whose settings are exported, and stops it when the script ends; `url` is
-# where it serves then, and ./server.log has its log.
+# Starts the program $1, whose settings are exported, and stops it when the script ends. Then
+# ./ready.json tells where it serves, and ./server.log has its log.
 serve_ephemeral() {
   rm -f ready.json
   "$1" serve --ephemeral >ready.json 2>server.log &
@@ -26,5 +26,4 @@ serve_ephemeral() {
     kill -0 "$server" || { cat server.log >&2; exit 1; }
     sleep 0.1
   done
-  url=$(member url <ready.json)
 }

@@ -17,6 +17,7 @@ make_venv "$tests/requirements.txt"
 export ADMIN_USER=admin@example.org ADMIN_PASSWORD='Secure*1234'
 export MAX_LOGIN_ATTEMPTS=100 RATE_LIMITS=off LOG_FORMAT=json
 serve_ephemeral "$program"
+url=$(member url <ready.json)
 
 token=$(curl --fail --silent --show-error --data-urlencode "username=$ADMIN_USER" \
   --data-urlencode "password=$ADMIN_PASSWORD" "$url/login/" | member access_token)

@@ -22,7 +22,7 @@ impl CompatApi {
             Self::CookieSession => {
                 "`cookie-session` keeps older, weaker habits: passwords of any length, logins before the address is \
                  verified, answers that tell who has an account, and password resets without a mail: whoever knows the \
-                 name of an account without rights over others can set its password"
+                 name of an account that was never verified can set its password"
             }
             Self::Mflix => {
                 "`mflix` keeps older, weaker habits: logins before the address is verified, answers that tell who has \

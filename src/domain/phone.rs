@@ -80,8 +80,9 @@ impl PhoneNumber {
     /// The rule that `text` breaks.
     pub fn parse_or_bare(text: &str, region: Region) -> Result<Self, Rule> {
         Self::parse(text, region).or_else(|rule| {
-            let is_bare = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit());
-            is_bare.then(|| Self(text.to_owned())).ok_or(rule)
+            let bare = text.trim();
+            let is_bare = bare.len() == 10 && bare.bytes().all(|b| b.is_ascii_digit());
+            is_bare.then(|| Self(bare.to_owned())).ok_or(rule)
         })
     }
 
@@ -180,6 +181,7 @@ mod tests {
         let us: Region = "US".parse().unwrap();
         for (typed, kept) in [
             ("1234567890", "1234567890"),
+            (" 1234567890 ", "1234567890"),
             ("(415) 555-2671", "+14155552671"),
             ("4155552671", "+14155552671"),
         ] {
@@ -189,6 +191,7 @@ mod tests {
         for bad in [
             "",
             "123456789",
+            "1234567890x",
             "123456789012",
             "123-456-7890",
             "12345 7890",

@@ -3,10 +3,10 @@
 //!
 //! # How to make a use case repeatable
 //!
-//! 1. [`Idempotency::claim`] its key, before anything is hashed or stored.
-//! 2. Do the work, and [store](Idempotency::store) its outcome in the same transaction, last: a crash
+//! 1. `Idempotency::claim` its key, before anything is hashed or stored.
+//! 2. Do the work, and `Idempotency::store` its outcome in the same transaction, last: a crash
 //!    loses both or none.
-//! 3. [`Idempotency::settle`] whatever came of it: a refusal by rule is kept as the answer, and after a
+//! 3. `Idempotency::settle` whatever came of it: a refusal by rule is kept as the answer, and after a
 //!    failure the request may run again.
 //!
 //! Do all three in a task that goes on when the client goes away, or he waits for the lease's end when

@@ -145,8 +145,8 @@ impl SigningKeys {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] when the keys can't be read, [`Error::Internal`] when there is none that
-    /// signs.
+    /// [`Unavailable`](crate::error::Error::Unavailable) when the keys can't be read, [`Internal`](crate::error::Error::Internal)
+    /// when there is none that signs.
     pub async fn sign<C: Serialize>(&self, claims: &C) -> Result<SecretString> {
         match &self.source {
             Source::Secret(key) => key.sign(claims),
@@ -160,7 +160,7 @@ impl SigningKeys {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] when the keys can't be read.
+    /// [`Unavailable`](crate::error::Error::Unavailable) when the keys can't be read.
     pub async fn verify<C: DeserializeOwned>(
         &self,
         token: &str,
@@ -208,7 +208,7 @@ impl SigningKeys {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] when the keys can't be read.
+    /// [`Unavailable`](crate::error::Error::Unavailable) when the keys can't be read.
     pub async fn public_keys(&self) -> Result<Vec<PublicKey>> {
         let now = self.platform.clock.now();
         let accepted = |list: &KeyList| {
