@@ -315,9 +315,9 @@ pub(super) async fn subject(
         (user, users::find_role_for_share(connection, actor).await?)
     };
     let actor_role = actor_role.ok_or(Error::Unauthenticated(ErrorCode::NotAuthenticated))?;
-    ctx.still_logged_in(connection).await?;
     let user = user.ok_or_else(not_found)?;
     if actor_role.grants(permission) && actor_role.outranks(user.role) {
+        ctx.still_logged_in(connection).await?;
         Ok(Subject { user, actor_role })
     } else {
         Err(Error::Forbidden(ErrorCode::OperationNotPermitted))

@@ -95,6 +95,10 @@ async fn a_deletion_waits_until_the_old_address_can_undo_no_more() {
 async fn a_wish_for_another_address_ends_with_the_sessions() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
+    let fresh_admin = async || TestUser {
+        token: app.log_in(&admin.email).await.text("access_token"),
+        ..admin.clone()
+    };
     let user = ada(&app).await;
     for way in ["others", "all", "lock", "reuse"] {
         let login = app.log_in("ada@example.com").await.expect(200);
@@ -116,10 +120,12 @@ async fn a_wish_for_another_address_ends_with_the_sessions() {
                     .expect(204);
             }
             "all" => {
+                let admin = fresh_admin().await;
                 let path = format!("/users/{}/sessions", user.id);
                 app.delete(&path).by(&admin).send().await.expect(204);
             }
             "lock" => {
+                let admin = fresh_admin().await;
                 app.lock(&admin, user.id).await.expect(200);
                 app.unlock(&admin, user.id).await.expect(200);
             }
