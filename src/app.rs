@@ -224,6 +224,7 @@ impl App {
             Arc::clone(&hasher),
             Arc::clone(&cache),
             Arc::clone(&mails),
+            Arc::clone(&limits),
             LockoutPolicy {
                 max_attempts: config.login.max_attempts,
             },

@@ -73,7 +73,11 @@ impl LoginConfig {
             )
             .unwrap_or(environment == Environment::Production);
         let limits = RateLimitsConfig {
-            login: reader.with_default("RATE_LIMIT_LOGIN", "30/m", "Logins from one address."),
+            login: reader.with_default(
+                "RATE_LIMIT_LOGIN",
+                "30/m",
+                "Logins, and other checks of a password, from one address.",
+            ),
             register: reader.with_default(
                 "RATE_LIMIT_REGISTER",
                 "10/m",

@@ -51,7 +51,8 @@ pub async fn find(
            'jobs', ( \
              select coalesce(jsonb_agg(jsonb_build_object('kind', j.kind, 'payload', j.payload, \
                'created_at', j.created_at, 'run_at', j.run_at) order by j.id), '[]') \
-             from jobs j where j.payload ->> 'user_id' = u.id::text) \
+             from jobs j where coalesce(j.payload ->> 'user_id', j.payload ->> 'email', j.payload ->> 'phone_number') \
+               = any(array[u.id::text, lower(u.email), u.phone_number])) \
          ) from users u where u.id = $1",
     )
     .bind(user_id)

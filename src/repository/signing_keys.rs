@@ -106,15 +106,20 @@ pub async fn insert(connection: &mut PgConnection, key: &StoredKey) -> Result<bo
 ///
 /// Until the transaction's end nobody else stores or retires a key: rotations come one after the
 /// other. Who only reads isn't kept waiting.
-pub async fn retire_all(connection: &mut PgConnection, at: DateTime<Utc>) -> Result<u64> {
+pub async fn retire_all(
+    connection: &mut PgConnection,
+    now_override: Option<DateTime<Utc>>,
+) -> Result<u64> {
     sqlx::query("lock table signing_keys in share row exclusive mode")
         .execute(&mut *connection)
         .await?;
-    // A clock that is behind the one of whoever made the key must not keep it from being retired.
+    // By the database's clock: one that is behind would have tokens refused that are still good. And a
+    // key that was made by a clock that is ahead must be retired too.
     let retired = sqlx::query(
-        "update signing_keys set retired_at = greatest($1, created_at) where retired_at is null",
+        "update signing_keys set retired_at = greatest(coalesce($1, clock_timestamp()), created_at) \
+         where retired_at is null",
     )
-    .bind(at)
+    .bind(now_override)
     .execute(&mut *connection)
     .await?;
     sqlx::query("select pg_notify($1, '')")

@@ -10,6 +10,7 @@ use super::{
     Ctx,
     mail::{Mails, UserMail},
     platform::Platform,
+    rate_limits::{Limited, RateLimits},
     session_cache::SessionCache,
 };
 use crate::{
@@ -41,6 +42,7 @@ pub struct Passwords {
     hasher: Arc<PasswordHasher>,
     cache: Arc<SessionCache>,
     mails: Arc<Mails>,
+    limits: Arc<RateLimits>,
     lockout: LockoutPolicy,
     throttle_key: PurposeKey,
 }
@@ -64,6 +66,7 @@ impl Passwords {
         hasher: Arc<PasswordHasher>,
         cache: Arc<SessionCache>,
         mails: Arc<Mails>,
+        limits: Arc<RateLimits>,
         lockout: LockoutPolicy,
         throttle_key: PurposeKey,
     ) -> Self {
@@ -72,6 +75,7 @@ impl Passwords {
             hasher,
             cache,
             mails,
+            limits,
             lockout,
             throttle_key,
         }
@@ -85,8 +89,8 @@ impl Passwords {
     /// # Errors
     ///
     /// [`Error::Invalid`] naming the field when it is another password: whoever asks is logged in, so
-    /// his token is not at fault. [`Error::Locked`] after too many guesses; [`Error::Unauthenticated`],
-    /// [`Error::Unavailable`].
+    /// his token is not at fault. [`Error::Locked`] after too many guesses; [`Error::RateLimited`];
+    /// [`Error::Unauthenticated`], [`Error::Unavailable`].
     ///
     /// # Concurrency
     ///
@@ -98,6 +102,8 @@ impl Passwords {
         typed: &TypedPassword,
         field: &'static str,
     ) -> Result<Proven> {
+        // It costs as much as a login.
+        self.limits.check(ctx, Limited::Login)?;
         let gone = || Error::Unauthenticated(ErrorCode::NotAuthenticated);
         let Actor::User { id, session, .. } = ctx.actor else {
             return Err(gone());

@@ -276,7 +276,9 @@ impl SigningKeys {
         };
         let key = keys.make(ctx.now)?;
         let mut transaction = self.platform.pool.begin().await?;
-        let retired = signing_keys::retire_all(&mut transaction, ctx.now).await?;
+        let retired =
+            signing_keys::retire_all(&mut transaction, self.platform.clock.database_override())
+                .await?;
         if !signing_keys::insert(&mut transaction, &key).await? {
             return Err(anyhow!("a key signs that should have been retired").into());
         }

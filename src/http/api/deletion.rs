@@ -21,8 +21,8 @@ use crate::{
         mount,
         openapi::{
             Forbidden, Internal, Invalid, InvalidOrWrongPassword, InvalidRestore,
-            LastAdministrator, MalformedOrTooManyGuesses, OrPage, TooLarge, Unauthenticated,
-            Unavailable, UnsupportedMediaType, UserNotFound,
+            LastAdministrator, MalformedOrTooManyGuesses, OrPage, TooLarge, TooManyRequests,
+            Unauthenticated, Unavailable, UnsupportedMediaType, UserNotFound,
         },
         state::AppState,
         web::pages::Page,
@@ -72,7 +72,7 @@ struct DeletionDueBody {
     responses(
         (status = 202, description = "The account is closed", body = DeletionDueBody),
         MalformedOrTooManyGuesses, Unauthenticated, LastAdministrator, TooLarge, UnsupportedMediaType,
-        InvalidOrWrongPassword, Internal, Unavailable
+        InvalidOrWrongPassword, TooManyRequests, Internal, Unavailable
     ),
 )]
 async fn delete(

@@ -19,8 +19,9 @@ use crate::{
     },
 };
 
-/// How long others may keep the keys. A kid that they don't know is their reason to ask before.
-const CACHE: (HeaderName, &str) = (header::CACHE_CONTROL, "public, max-age=300");
+/// A new key signs at once: whoever asks for the keys, because he doesn't know one, must not get a copy
+/// that some cache has kept.
+const CACHE: (HeaderName, &str) = (header::CACHE_CONTROL, "public, no-cache");
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     mount(OpenApiRouter::new(), routes!(list_keys))

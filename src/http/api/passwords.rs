@@ -18,7 +18,7 @@ use crate::{
         mount,
         openapi::{
             CrossSite, Internal, InvalidOrWrongPassword, MalformedOrTooManyGuesses, TooLarge,
-            Unauthenticated, Unavailable, UnsupportedMediaType,
+            TooManyRequests, Unauthenticated, Unavailable, UnsupportedMediaType,
         },
         state::AppState,
     },
@@ -51,7 +51,7 @@ struct PasswordChangeBody {
     request_body = PasswordChangeBody,
     responses(
         (status = 204, description = "The password is changed"),
-        MalformedOrTooManyGuesses, Unauthenticated, CrossSite, TooLarge, UnsupportedMediaType, InvalidOrWrongPassword, Internal, Unavailable
+        MalformedOrTooManyGuesses, Unauthenticated, CrossSite, TooLarge, UnsupportedMediaType, InvalidOrWrongPassword, TooManyRequests, Internal, Unavailable
     ),
 )]
 async fn change(

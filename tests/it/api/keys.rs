@@ -59,7 +59,7 @@ async fn the_keys_may_be_kept_for_five_minutes() {
     let app = TestApp::start().await;
     for path in ["/.well-known/jwks.json", "/.well-known/jwks.json/"] {
         let answer = app.get(path).send().await.expect(200);
-        assert_eq!(answer.header("cache-control"), "public, max-age=300");
+        assert_eq!(answer.header("cache-control"), "public, no-cache");
         assert_eq!(answer.header("content-type"), "application/json");
     }
 }

@@ -1,8 +1,12 @@
 //! Limits per client address.
 
 use serde_json::json;
+use user_management::domain::role::Role;
 
-use crate::support::{app::TestApp, request::TestResponse};
+use crate::support::{
+    app::{PASSWORD, TestApp},
+    request::TestResponse,
+};
 
 const LIMITS: &[(&str, &str)] = &[
     ("RATE_LIMITS", "on"),
@@ -138,4 +142,19 @@ async fn in_development_nothing_is_limited_but_guesses_of_one_name() {
         ];
         app.post("/login/").form(&form).send().await.expect(401);
     }
+}
+
+#[tokio::test]
+async fn checks_of_ones_own_password_count_as_logins() {
+    let settings = [("RATE_LIMITS", "on"), ("RATE_LIMIT_LOGIN", "3/h")];
+    let app = TestApp::start_with(&settings).await;
+    let user = app.user(Role::Authenticated, "ada@example.com").await;
+    let body = json!({"current_password": PASSWORD, "new_password": "ada@example.com"});
+    let change = async || app.put("/me/password").by(&user).json(&body).send().await;
+    for _ in 0..2 {
+        change().await.expect(422);
+    }
+    let limited = change().await.expect_problem(429, "rate_limited");
+    limited.header("retry-after");
+    app.close(&user).await.expect_problem(429, "rate_limited");
 }

@@ -30,7 +30,7 @@ fn retired(key: &StoredKey, at: DateTime<Utc>) -> StoredKey {
 
 async fn retire(conn: &mut PgConnection, at: DateTime<Utc>) -> u64 {
     let mut transaction = conn.begin().await.unwrap();
-    let retired = retire_all(&mut transaction, at).await.unwrap();
+    let retired = retire_all(&mut transaction, Some(at)).await.unwrap();
     transaction.commit().await.unwrap();
     retired
 }
@@ -70,7 +70,7 @@ async fn all_keys_retire_together_and_everybody_hears_at_the_commit() {
     listener.listen(CHANNEL).await.unwrap();
     let at = after(TimeDelta::seconds(9));
     let mut transaction = conn.begin().await.unwrap();
-    assert_eq!(retire_all(&mut transaction, at).await.unwrap(), 2);
+    assert_eq!(retire_all(&mut transaction, Some(at)).await.unwrap(), 2);
     let new = key(3, KeyAlgorithm::EdDsa, at);
     assert!(insert(&mut transaction, &new).await.unwrap());
     assert!(listener.next_buffered().is_none());
