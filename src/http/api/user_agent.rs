@@ -10,7 +10,8 @@ pub(super) fn device(user_agent: Option<&str>) -> String {
         return UNKNOWN.to_owned();
     };
     let parsed = Parser::new().parse(user_agent);
-    let is_known = |text: &&str| !text.is_empty() && *text != "UNKNOWN";
+    // Of programs that aren't browsers the product says more than their kind.
+    let is_known = |text: &&str| !["", "UNKNOWN", "HTTP Library"].contains(text);
     let program = parsed.as_ref().map(|found| found.name).filter(is_known);
     let system = parsed.as_ref().map(|found| found.os).filter(is_known);
     match (program, system) {
@@ -48,6 +49,8 @@ mod tests {
                 "Safari on iPhone",
             ),
             ("okhttp/4.12.0", "okhttp"),
+            ("curl/8.17.0", "curl"),
+            ("python-requests/2.32.5", "python-requests"),
             ("", "Unknown device"),
             ("/\u{1}", "Unknown device"),
         ] {
