@@ -1,8 +1,9 @@
 //! The table `login_throttle`: attempts to log in, charged before their password is looked at.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{FromRow, PgConnection, postgres::types::PgInterval};
+use sqlx::{FromRow, PgConnection};
 
+use super::interval::interval;
 use super::users::{Credentials, OptionalCredentials, credentials_columns};
 use crate::{
     domain::{
@@ -19,14 +20,6 @@ pub struct Bucket<'a> {
     pub key: &'a [u8; 32],
     /// A device that the owner has used before; empty for everybody else.
     pub device: &'a [u8],
-}
-
-fn interval(delta: TimeDelta) -> PgInterval {
-    PgInterval {
-        months: 0,
-        days: 0,
-        microseconds: delta.num_microseconds().unwrap_or(i64::MAX),
-    }
 }
 
 /// Charges an attempt and reads the account's credentials. Each kind of name has a text of its own: each

@@ -12,6 +12,7 @@ pub mod error;
 pub mod export;
 pub mod idempotency_keys;
 mod ids;
+mod interval;
 pub mod jobs;
 pub mod login_throttle;
 pub mod notices;

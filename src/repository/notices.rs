@@ -1,8 +1,9 @@
 //! The table `notices`.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{PgConnection, postgres::types::PgInterval};
+use sqlx::PgConnection;
 
+use super::interval::interval;
 use crate::{
     domain::{id::UserId, token::RESET_LIFETIME},
     error::Result,
@@ -121,12 +122,4 @@ pub async fn find_wait(
     Ok(next.map_or(TimeDelta::zero(), |next| {
         (next - now).max(TimeDelta::zero())
     }))
-}
-
-fn interval(delta: TimeDelta) -> PgInterval {
-    PgInterval {
-        months: 0,
-        days: 0,
-        microseconds: delta.num_microseconds().unwrap_or(i64::MAX),
-    }
 }

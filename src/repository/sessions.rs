@@ -4,10 +4,11 @@
 mod refresh;
 mod upkeep;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{FromRow, PgConnection, postgres::types::PgInterval};
+use chrono::{DateTime, Utc};
+use sqlx::{FromRow, PgConnection};
 
 use super::{
+    interval::interval,
     login_throttle::Bucket,
     users::{UserRow, columns_of, role},
 };
@@ -69,14 +70,6 @@ pub struct LiveSession {
     pub expires_at: DateTime<Utc>,
     /// The last use that is known of.
     pub last_seen_at: DateTime<Utc>,
-}
-
-fn interval(delta: TimeDelta) -> PgInterval {
-    PgInterval {
-        months: 0,
-        days: 0,
-        microseconds: delta.num_microseconds().unwrap_or(i64::MAX),
-    }
 }
 
 /// Opens a session for somebody who knew the password of `hash`: notes his login, renews the hash
