@@ -246,6 +246,8 @@ impl App {
                 platform.clone(),
                 Arc::clone(&mails),
                 Arc::clone(&limits),
+                Arc::clone(&cache),
+                Arc::clone(&password_reset),
                 PurposeKey::derive(&secret_key, "resend verification"),
             )),
             users: Arc::new(Users::new(

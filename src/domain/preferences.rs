@@ -7,6 +7,9 @@ use crate::error::Rule;
 /// Most bytes of preferences, written as JSON.
 pub const MAX_BYTES: usize = 16 * 1024;
 
+/// Most values inside one another: far fewer than readers of JSON take.
+pub const MAX_DEPTH: usize = 32;
+
 /// What an application keeps for a user: an object, in which it has what it likes. Empty at first.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Preferences(Map<String, Value>);
@@ -16,23 +19,30 @@ impl Preferences {
     ///
     /// # Errors
     ///
-    /// The rule that `value` breaks: it is an object of at most 16 KiB, without the character NUL,
-    /// which the database doesn't take.
+    /// The rule that `value` breaks: it is an object of at most 16 KiB and 32 levels, without the
+    /// character NUL, which the database doesn't take.
     pub fn parse(value: Value) -> Result<Self, Rule> {
         let Value::Object(object) = value else {
             return Err(Rule::new("invalid_type", "must be an object"));
         };
-        let written = Value::Object(object.clone()).to_string();
-        if written.len() > MAX_BYTES {
+        // First of all: what follows goes down as far.
+        if is_deeper(&object, MAX_DEPTH) {
+            return Err(Rule::new("too_deep", "must have at most 32 levels"));
+        }
+        let value = Value::Object(object);
+        if value.to_string().len() > MAX_BYTES {
             return Err(Rule::new("too_long", "must have at most 16 KiB"));
         }
-        if written.contains("\\u0000") {
+        if has_nul(&value) {
             return Err(Rule::new(
                 "control_character",
                 "must not contain the character NUL",
             ));
         }
-        Ok(Self(object))
+        match value {
+            Value::Object(object) => Ok(Self(object)),
+            _ => Ok(Self::default()),
+        }
     }
 
     /// What the database holds.
@@ -54,6 +64,32 @@ impl Preferences {
     }
 }
 
+/// Whether there are more levels than these, looked at without going down further.
+fn is_deeper(object: &Map<String, Value>, levels: usize) -> bool {
+    let mut waiting: Vec<(&Value, usize)> = object.values().map(|value| (value, 1)).collect();
+    while let Some((value, depth)) = waiting.pop() {
+        let inner = depth + 1;
+        match value {
+            Value::Array(_) | Value::Object(_) if inner > levels => return true,
+            Value::Array(values) => waiting.extend(values.iter().map(|value| (value, inner))),
+            Value::Object(object) => waiting.extend(object.values().map(|value| (value, inner))),
+            _ => {}
+        }
+    }
+    false
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(has_nul),
+        Value::Object(object) => object
+            .iter()
+            .any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -70,10 +106,18 @@ mod tests {
             json!([1]),
             json!({"nul": "\0"}),
             json!({"\0": 1}),
+            json!({"list": [{"a": "\0"}]}),
             json!({"long": "x".repeat(MAX_BYTES)}),
         ] {
             assert!(Preferences::parse(bad).is_err());
         }
+        let text = json!({"text": "a backslash and \\u0000"});
+        assert!(Preferences::parse(text).is_ok());
+        let nested = |levels| {
+            let inner = (2..levels).fold(json!([]), |inner, _| json!([inner]));
+            Preferences::parse(json!({ "a": inner })).is_ok()
+        };
+        assert_eq!([nested(32), nested(33)], [true, false]);
         let frame = json!({"long": ""}).to_string().len();
         let most = json!({"long": "x".repeat(MAX_BYTES - frame)});
         assert!(Preferences::parse(most).is_ok());

@@ -6,7 +6,9 @@ use sqlx::PgConnection;
 use crate::{domain::id::UserId, error::Result};
 
 /// Everything that is kept of a user, as one object with a member for each table, but for digests,
-/// hashes and sealed secrets: they tell him nothing, and would help whoever stole the export.
+/// hashes and sealed secrets: they tell him nothing, and would help whoever stole the export. The mail to
+/// an address that he wishes for is left out too: it is there for one that has no account, and so would
+/// tell, while the wish is in `email_changes`.
 /// `throttle_keys` are the keys by which his failed logins are counted.
 ///
 /// A column that a table gains later is in it without further ado; a table that names users is missed
@@ -51,7 +53,7 @@ pub async fn find(
            'jobs', ( \
              select coalesce(jsonb_agg(jsonb_build_object('kind', j.kind, 'payload', j.payload, \
                'created_at', j.created_at, 'run_at', j.run_at) order by j.id), '[]') \
-             from jobs j where coalesce(j.payload ->> 'user_id', j.payload ->> 'email', j.payload ->> 'phone_number') \
+             from jobs j where j.payload ->> 'mail' is distinct from 'email_change' and coalesce(j.payload ->> 'user_id', j.payload ->> 'email', j.payload ->> 'phone_number') \
                = any(array[u.id::text, lower(u.email), u.phone_number])) \
          ) from users u where u.id = $1",
     )

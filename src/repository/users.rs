@@ -26,7 +26,10 @@ use crate::{
 };
 
 pub use change::{delete, delete_unproven, erase_due, update, verify_email};
-pub use credentials::{Credentials, find_credentials, find_password_hash, set_password_hash};
+pub use credentials::{
+    Credentials, find_credentials, find_password_hash, put_open_reset, set_password_hash,
+    take_open_reset,
+};
 pub(super) use credentials::{OptionalCredentials, credentials_columns};
 pub use new::{
     claim_configured_admin, claim_first, insert, insert_unverified, is_configured_admin,

@@ -248,7 +248,8 @@ impl EmailChanges {
         let change = change.ok_or_else(refused)?;
         let (user_id, old_email) = (change.user_id, change.old_email.ok_or_else(refused)?);
         // Nobody keeps the owner out by registering with his address, which he has just proved to read.
-        users::delete_unproven(&mut transaction, &old_email.normalized(), user_id).await?;
+        let squatter =
+            users::delete_unproven(&mut transaction, &old_email.normalized(), user_id).await?;
         let mut user = users::find_for_update(&mut transaction, user_id)
             .await?
             .ok_or_else(refused)?;
@@ -265,6 +266,10 @@ impl EmailChanges {
             .await?;
         transaction.commit().await?;
         self.cache.forget(user_id);
+        if let Some(squatter) = squatter {
+            self.cache.forget(squatter);
+            tracing::info!(user_id = %squatter, "unverified account made way for the owner of its address");
+        }
         self.platform.queue.wake();
         tracing::info!(%user_id, "change of address undone");
         Ok(())

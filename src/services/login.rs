@@ -27,11 +27,13 @@ use super::{
 };
 use crate::{
     domain::{
+        actor::Actor,
         id::{SessionId, UserId},
         lockout::{Charge, LockoutPolicy},
         login_name::LoginName,
         password::TypedPassword,
         phone::Region,
+        role::Role,
     },
     error::{Error, ErrorCode, Result},
     infra::{
@@ -54,6 +56,8 @@ pub use opening::{Opening, SessionKind};
 pub struct LoggedIn {
     /// Whose it is.
     pub user_id: UserId,
+    /// His role.
+    pub role: Role,
     /// His new session.
     pub session_id: SessionId,
     /// From when on the session is refused, if it isn't used.
@@ -64,6 +68,18 @@ pub struct LoggedIn {
     pub secret: SecretString,
     /// What tells next time that he has logged in on this device before.
     pub device_token: DeviceToken,
+}
+
+impl LoggedIn {
+    /// Who he is from now on.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor::User {
+            id: self.user_id,
+            role: self.role,
+            session: self.session_id,
+        }
+    }
 }
 
 /// Keys, limits and lifetimes of logins.

@@ -84,7 +84,8 @@ impl Me {
     ///
     /// # Errors
     ///
-    /// As of [`Self::edit`]; [`Error::Invalid`] for a password that the account may not have.
+    /// As of [`Self::edit`]; [`Error::Invalid`] for a password that the account may not have;
+    /// [`Error::RateLimited`], [`Error::Unavailable`].
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn edit_with_password(
         &self,
@@ -96,7 +97,10 @@ impl Me {
         if patch.phone_number.is_some() {
             user.phone_number.clone_from(&patch.phone_number);
         }
-        let hash = self.passwords.hash(&user, password, "password").await?;
+        let hash = self
+            .passwords
+            .hash_unproven(ctx, &user, password, "password")
+            .await?;
         self.change(ctx, patch, None, Some(&hash)).await
     }
 
@@ -134,7 +138,7 @@ impl Me {
         if let Some(hash) = hash {
             let passwords = &self.passwords;
             passwords
-                .set(&mut transaction, id, session, hash, ctx.now)
+                .set(&mut transaction, &user, session, hash, ctx.now)
                 .await?;
         }
         transaction.commit().await?;

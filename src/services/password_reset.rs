@@ -198,6 +198,7 @@ impl PasswordReset {
             users::verify_email(&mut transaction, id, ctx.now).await?;
         }
         self.set(&mut transaction, &user, &hash).await?;
+        users::take_open_reset(&mut transaction, id).await?;
         let void = [
             Purpose::EmailVerification,
             Purpose::AccountUnlock,

@@ -193,21 +193,34 @@ impl Passwords {
         let proven = self.prove(ctx, current, "current_password").await?;
         let hash = self.hash(&proven.user, password, "new_password").await?;
         let mut transaction = self.platform.pool.begin().await?;
-        let id = self.still_holds(&mut transaction, &proven).await?.id;
-        self.set(&mut transaction, id, proven.session, &hash, ctx.now)
+        let user = self.still_holds(&mut transaction, &proven).await?;
+        self.set(&mut transaction, &user, proven.session, &hash, ctx.now)
             .await?;
         transaction.commit().await?;
-        self.cache.forget(id);
-        self.changed(id);
+        self.cache.forget(user.id);
+        self.changed(user.id);
         Ok(())
     }
 
-    /// Hashes a password that stood in this field of the request, if the account may have it.
+    /// Hashes a password that stood in this field of the request, if the account may have it, for a
+    /// caller who hasn't proved anything.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] naming the field, [`Error::Unavailable`].
-    pub(super) async fn hash(
+    /// [`Error::Invalid`] naming the field; [`Error::RateLimited`], [`Error::Unavailable`].
+    pub(super) async fn hash_unproven(
+        &self,
+        ctx: &Ctx,
+        user: &User,
+        password: &Password,
+        field: &'static str,
+    ) -> Result<PasswordHash> {
+        // It costs as much as a login.
+        self.limits.check(ctx, Limited::Login)?;
+        self.hash(user, password, field).await
+    }
+
+    async fn hash(
         &self,
         user: &User,
         password: &Password,
@@ -232,11 +245,12 @@ impl Passwords {
     pub(super) async fn set(
         &self,
         connection: &mut PgConnection,
-        id: UserId,
+        user: &User,
         session: SessionId,
         hash: &PasswordHash,
         now: DateTime<Utc>,
     ) -> Result<()> {
+        let id = user.id;
         users::set_password_hash(connection, id, hash).await?;
         sessions::end_others(connection, id, session).await?;
         let void = [Purpose::PasswordReset, Purpose::OpenPasswordReset];
@@ -244,9 +258,12 @@ impl Passwords {
         email_changes::discard_unconfirmed(connection, id).await?;
         // The links are void: whoever reads the mailbox must not wait for another.
         notices::forget(connection, id, Notice::PasswordReset).await?;
-        self.mails
-            .enqueue(connection, id, UserMail::PasswordChanged, now)
-            .await
+        // Nobody has said that he wants mail at an address that isn't verified.
+        if user.email_verified_at.is_some() {
+            let mail = UserMail::PasswordChanged;
+            self.mails.enqueue(connection, id, mail, now).await?;
+        }
+        Ok(())
     }
 
     /// A password that was [set](Self::set) is committed.

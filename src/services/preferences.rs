@@ -4,9 +4,9 @@ use tracing::instrument;
 
 use super::{Ctx, platform::Platform};
 use crate::{
-    domain::{id::UserId, preferences::Preferences as Kept},
-    error::{Error, ErrorCode, Result},
-    repository::user_preferences,
+    domain::preferences::Preferences as Kept,
+    error::Result,
+    repository::{user_preferences, users},
 };
 
 /// One's own preferences.
@@ -20,12 +20,14 @@ impl Preferences {
         Self { platform }
     }
 
-    /// The preferences of a user who has just logged in.
+    /// The caller's preferences.
     ///
     /// # Errors
     ///
-    /// If the database fails.
-    pub async fn read(&self, id: UserId) -> Result<Kept> {
+    /// [`Error::Unauthenticated`].
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
+    pub async fn read(&self, ctx: &Ctx) -> Result<Kept> {
+        let (id, _) = ctx.user()?;
         let mut connection = self.platform.pool.acquire().await?;
         let found = user_preferences::find(&mut connection, id).await?;
         Ok(found.unwrap_or_default())
@@ -35,16 +37,15 @@ impl Preferences {
     ///
     /// # Errors
     ///
-    /// [`Error::Unauthenticated`], also when his account has gone meanwhile.
+    /// [`Error::Unauthenticated`], also when his session has ended meanwhile.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn replace(&self, ctx: &Ctx, preferences: &Kept) -> Result<()> {
         let (id, _) = ctx.user()?;
-        let mut connection = self.platform.pool.acquire().await?;
-        let is_there = user_preferences::replace(&mut connection, id, preferences, ctx.now).await?;
-        if is_there {
-            Ok(())
-        } else {
-            Err(Error::Unauthenticated(ErrorCode::NotAuthenticated))
-        }
+        let mut transaction = self.platform.pool.begin().await?;
+        users::find_for_update(&mut transaction, id).await?;
+        ctx.still_logged_in(&mut transaction).await?;
+        user_preferences::replace(&mut transaction, id, preferences, ctx.now).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 }

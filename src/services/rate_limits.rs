@@ -1,9 +1,10 @@
-//! Limits per client address, for what strangers may do.
+//! Limits per client address (and one per mail address), for what strangers may do.
 //!
 //! Each instance counts by itself. Lockout, which protects a single account, is not one of these
 //! and is always on: see [`super::login`].
 
 use std::{
+    hash::Hash,
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
     sync::Arc,
@@ -40,7 +41,12 @@ pub enum Limited {
     Reset,
 }
 
-/// Limits per client address.
+/// How often one mail address may be registered by an older API, which frees it at once when the account
+/// is deleted: each registration sends it a mail.
+const REGISTRATIONS_OF_AN_ADDRESS: (Duration, NonZeroU32) =
+    (Duration::from_hours(1), NonZeroU32::new(5).unwrap());
+
+/// Limits per client address, and one per mail address.
 pub struct RateLimits(Option<Limiters>);
 
 struct Limiters {
@@ -48,6 +54,7 @@ struct Limiters {
     register: DefaultKeyedRateLimiter<IpAddr>,
     resend: DefaultKeyedRateLimiter<IpAddr>,
     reset: DefaultKeyedRateLimiter<IpAddr>,
+    registered: DefaultKeyedRateLimiter<String>,
 }
 
 impl RateLimits {
@@ -59,6 +66,10 @@ impl RateLimits {
             register: limiter(config.register),
             resend: limiter(config.resend),
             reset: limiter(config.reset),
+            registered: {
+                let (period, times) = REGISTRATIONS_OF_AN_ADDRESS;
+                limiter(Rate { times, period })
+            },
         }))
     }
 
@@ -72,6 +83,12 @@ impl RateLimits {
                 &limiters.reset,
             ]
         }) {
+            if limiter.len() > MANY {
+                limiter.retain_recent();
+                limiter.shrink_to_fit();
+            }
+        }
+        for limiter in self.0.iter().map(|limiters| &limiters.registered) {
             if limiter.len() > MANY {
                 limiter.retain_recent();
                 limiter.shrink_to_fit();
@@ -94,14 +111,38 @@ impl RateLimits {
             Limited::Resend => &limiters.resend,
             Limited::Reset => &limiters.reset,
         };
-        limiter.check_key(&network(address)).map_err(|until| {
-            metrics::counter!("rate_limited_total", "what" => format!("{what:?}").to_lowercase())
-                .increment(1);
-            Error::RateLimited {
-                retry_after: until.wait_time_from(DefaultClock::default().now()),
-            }
-        })
+        check(limiter, &network(address), what)
     }
+
+    /// Counts a registration of this mail address, whoever asks for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RateLimited`] when it was registered too often.
+    pub fn check_address(&self, normalized: &str) -> Result<()> {
+        let Some(limiters) = &self.0 else {
+            return Ok(());
+        };
+        check(
+            &limiters.registered,
+            &normalized.to_owned(),
+            Limited::Register,
+        )
+    }
+}
+
+fn check<K: Hash + Eq + Clone>(
+    limiter: &DefaultKeyedRateLimiter<K>,
+    key: &K,
+    what: Limited,
+) -> Result<()> {
+    limiter.check_key(key).map_err(|until| {
+        metrics::counter!("rate_limited_total", "what" => format!("{what:?}").to_lowercase())
+            .increment(1);
+        Error::RateLimited {
+            retry_after: until.wait_time_from(DefaultClock::default().now()),
+        }
+    })
 }
 
 /// Forgets clients that did nothing lately, now and then, until `stop`.
@@ -112,7 +153,7 @@ pub async fn keep_small(limits: Arc<RateLimits>, stop: CancellationToken) {
     }
 }
 
-fn limiter(rate: Rate) -> DefaultKeyedRateLimiter<IpAddr> {
+fn limiter<K: Hash + Eq + Clone>(rate: Rate) -> DefaultKeyedRateLimiter<K> {
     let each = rate.period / rate.times.get();
     let quota = Quota::with_period(each.max(Duration::from_nanos(1)))
         .unwrap_or(Quota::per_second(NonZeroU32::MIN))
@@ -165,6 +206,11 @@ mod tests {
         );
         assert!(check("192.0.2.2").is_ok());
         assert!(limits.check(&from("192.0.2.1"), Limited::Register).is_ok());
+        for _ in 0..5 {
+            assert!(limits.check_address("ada@example.com").is_ok());
+        }
+        assert!(limits.check_address("ada@example.com").is_err());
+        assert!(limits.check_address("bob@example.com").is_ok());
     }
 
     #[test]

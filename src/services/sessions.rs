@@ -196,17 +196,24 @@ impl Sessions {
         self.end(ctx, current).await
     }
 
-    /// Ends one of the caller's sessions.
+    /// Ends one of the caller's sessions; with another than he uses goes a change of address that
+    /// nobody has confirmed, since whoever had it may have asked for that.
     ///
     /// # Errors
     ///
     /// [`Error::Unauthenticated`]; [`ErrorCode::SessionNotFound`] also for somebody else's.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn end(&self, ctx: &Ctx, id: SessionId) -> Result<()> {
-        let (user_id, _) = ctx.user()?;
-        let mut connection = self.platform.pool.acquire().await?;
-        let ended = sessions::end(&mut connection, id, Some(user_id)).await?;
+        let (user_id, current) = ctx.user()?;
+        let mut transaction = self.platform.pool.begin().await?;
+        if id != current {
+            users::find_for_update(&mut transaction, user_id).await?;
+            ctx.still_logged_in(&mut transaction).await?;
+            email_changes::discard_unconfirmed(&mut transaction, user_id).await?;
+        }
+        let ended = sessions::end(&mut transaction, id, Some(user_id)).await?;
         ended.ok_or(Error::NotFound(ErrorCode::SessionNotFound))?;
+        transaction.commit().await?;
         self.cache.forget(user_id);
         tracing::info!(%user_id, session_id = %id, "session ended by its user");
         Ok(())

@@ -8,8 +8,10 @@ use tracing::instrument;
 use super::{
     Ctx, address_job,
     mail::{Mails, UserMail},
+    password_reset::PasswordReset,
     platform::Platform,
     rate_limits::{Limited, RateLimits},
+    session_cache::SessionCache,
 };
 use crate::{
     domain::{
@@ -22,7 +24,7 @@ use crate::{
     repository::{
         jobs::JobKind,
         notices::{self, Notice},
-        one_time_tokens, users,
+        one_time_tokens, sessions, users,
     },
 };
 
@@ -40,6 +42,8 @@ pub struct Verification {
     platform: Platform,
     mails: Arc<Mails>,
     limits: Arc<RateLimits>,
+    cache: Arc<SessionCache>,
+    resets: Arc<PasswordReset>,
     dedupe_key: PurposeKey,
 }
 
@@ -49,17 +53,22 @@ impl Verification {
         platform: Platform,
         mails: Arc<Mails>,
         limits: Arc<RateLimits>,
+        cache: Arc<SessionCache>,
+        resets: Arc<PasswordReset>,
         dedupe_key: PurposeKey,
     ) -> Self {
         Self {
             platform,
             mails,
             limits,
+            cache,
+            resets,
             dedupe_key,
         }
     }
 
-    /// Uses the token of a verification mail: whoever has it reads the account's mail.
+    /// Uses the token of a verification mail: whoever has it reads the account's mail. Where somebody who
+    /// only knew its name has set the password, that is void, and a link to a new one is mailed.
     ///
     /// # Errors
     ///
@@ -82,7 +91,15 @@ impl Verification {
         {
             return Err(refused);
         }
+        if users::take_open_reset(&mut transaction, user_id).await? {
+            sessions::end_all(&mut transaction, user_id).await?;
+            self.resets
+                .require(&mut transaction, user_id, ctx.now)
+                .await?;
+        }
         transaction.commit().await?;
+        self.cache.forget(user_id);
+        self.platform.queue.wake();
         metrics::counter!("emails_verified_total").increment(1);
         tracing::info!(%user_id, "address verified");
         Ok(())

@@ -185,10 +185,12 @@ async fn log_in(
         .log_in_as(&ctx, (&name).into(), password, OPENING)
         .await
         .map_err(wrong_password)?;
-    let token = logged_in.access_token.token.expose_secret();
-    let actor = services.sessions.authenticate(token).await?;
-    let user = services.me.read(&Ctx { actor, ..ctx }).await?;
-    let preferences = services.preferences.read(user.id).await?;
+    let ctx = Ctx {
+        actor: logged_in.actor(),
+        ..ctx
+    };
+    let user = services.me.read(&ctx).await?;
+    let preferences = services.preferences.read(&ctx).await?;
     let mut info = info(&user, preferences);
     info["isAdmin"] = (user.role == Role::Admin).into();
     Ok(opened(&state, &logged_in, &info))

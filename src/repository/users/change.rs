@@ -115,9 +115,8 @@ pub async fn erase_due(
     Ok(erased)
 }
 
-/// Deletes an account of this address in lower case, if it isn't `but`, that nobody can have used, since its
-/// address was never verified and nobody has logged in; or that is to be erased anyway. Answers whether
-/// there was one.
+/// Deletes an account of this address in lower case, if it isn't `but`, of which nobody has proved that the
+/// address is his, and tells every instance when the transaction commits. Answers which it was.
 ///
 /// # Errors
 ///
@@ -126,16 +125,20 @@ pub async fn delete_unproven(
     connection: &mut PgConnection,
     normalized: &str,
     but: UserId,
-) -> Result<bool> {
-    let deleted = sqlx::query(
-        "delete from users where lower(email) = $1 and id <> $2 and (deletion_due_at is not null or \
-         email_verified_at is null and last_login_at is null and role = 'ANONYMOUS')",
+) -> Result<Option<UserId>> {
+    let deleted = sqlx::query_scalar(
+        "with gone as ( \
+           delete from users where lower(email) = $1 and id <> $2 \
+             and email_verified_at is null and role = 'ANONYMOUS' returning id \
+         ) \
+         select id from gone, lateral (select pg_notify($3, id::text)) told",
     )
     .bind(normalized)
     .bind(but)
-    .execute(connection)
+    .bind(sessions::CHANNEL)
+    .fetch_optional(connection)
     .await?;
-    Ok(deleted.rows_affected() == 1)
+    Ok(deleted)
 }
 
 /// Deletes a user and all that belongs to him; answers whether he was there.

@@ -1,5 +1,6 @@
 //! What logins read of the table `users`.
 
+use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 
 use crate::{
@@ -85,6 +86,40 @@ pub async fn set_password_hash(
         .execute(connection)
         .await?;
     Ok(updated.rows_affected() == 1)
+}
+
+/// Remembers that whoever knew a user's name set his password.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn put_open_reset(
+    connection: &mut PgConnection,
+    id: UserId,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query("update users set password_reset_openly_at = $2 where id = $1")
+        .bind(id)
+        .bind(now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Forgets that whoever knew a user's name set his password; answers whether it was so.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn take_open_reset(connection: &mut PgConnection, id: UserId) -> Result<bool> {
+    let taken = sqlx::query(
+        "update users set password_reset_openly_at = null \
+         where id = $1 and password_reset_openly_at is not null",
+    )
+    .bind(id)
+    .execute(connection)
+    .await?;
+    Ok(taken.rows_affected() == 1)
 }
 
 /// What a login by this name is compared with.

@@ -13,6 +13,7 @@ use crate::{
     },
     error::{Error, ErrorCode, Result},
     repository::{
+        email_changes,
         sessions::{self, NewSession, SecretDigest},
         users,
     },
@@ -122,6 +123,7 @@ impl Login {
             .await?;
         Ok(Some(LoggedIn {
             user_id,
+            role,
             session_id: session.id,
             expires_at: session.expires_at,
             access_token,
@@ -150,6 +152,7 @@ impl Login {
         let role = sessions::open(&mut transaction, session, hash, renewed, bucket).await?;
         if role.is_some() {
             sessions::end_others(&mut transaction, session.user_id, session.id).await?;
+            email_changes::discard_unconfirmed(&mut transaction, session.user_id).await?;
         }
         transaction.commit().await?;
         self.cache.forget(session.user_id);

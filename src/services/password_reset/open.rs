@@ -1,8 +1,9 @@
 //! Password resets of an older API, whose answer carries the token.
 //!
 //! Whoever knows the name of an account can set its password so. Therefore it is only for accounts of
-//! which nobody has proved by mail that they are his, as the older API makes them: neither a verified
-//! account nor anybody's rights are to be had by it, and no address counts as verified by it.
+//! which nobody has proved by mail that they are his, as the older API makes them, without a phone number:
+//! neither a verified account nor anybody's rights are to be had by it, and no address counts as verified
+//! by it.
 
 use tracing::instrument;
 
@@ -94,6 +95,7 @@ impl PasswordReset {
             return Err(refused());
         }
         self.set(&mut transaction, &user, &hash).await?;
+        users::put_open_reset(&mut transaction, id, ctx.now).await?;
         let void = [Purpose::AccountUnlock, Purpose::PasswordReset];
         one_time_tokens::discard(&mut transaction, id, &void).await?;
         transaction.commit().await?;
@@ -110,4 +112,6 @@ fn may_be_reset(user: &User) -> bool {
     user.deletion_due_at.is_none()
         && user.email_verified_at.is_none()
         && user.role == Role::Anonymous
+        // Whoever has a number logs in by it, and proves so that the account is his.
+        && user.phone_number.is_none()
 }

@@ -16,7 +16,10 @@ impl Registration {
     ///
     /// # Errors
     ///
-    /// As of [`Self::register`] where the existence of accounts isn't hidden.
+    /// As of [`Self::register`] where the existence of accounts isn't hidden; [`Error::RateLimited`] also
+    /// when the address was registered too often.
+    ///
+    /// [`Error::RateLimited`]: crate::error::Error::RateLimited
     ///
     /// # Concurrency
     ///
@@ -25,6 +28,9 @@ impl Registration {
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn register_by_older_api(&self, ctx: &Ctx, account: NewAccount) -> Result<User> {
         self.check_registration(ctx, &account)?;
+        if let Some(email) = &account.email {
+            self.limits.check_address(&email.normalized())?;
+        }
         let hash = self.hasher.hash(&account.password).await?;
         let mut connection = self.platform.pool.acquire().await?;
         let user = self

@@ -55,7 +55,7 @@ async fn others_verify_our_tokens_by_the_published_keys_alone() {
 }
 
 #[tokio::test]
-async fn the_keys_may_be_kept_for_five_minutes() {
+async fn no_cache_on_the_way_keeps_the_keys() {
     let app = TestApp::start().await;
     for path in ["/.well-known/jwks.json", "/.well-known/jwks.json/"] {
         let answer = app.get(path).send().await.expect(200);

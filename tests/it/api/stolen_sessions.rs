@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use user_management::domain::role::Role;
+use user_management::{domain::role::Role, infra::clock::Clock as _};
 
 use crate::support::{
     app::{TestApp, TestUser},
@@ -74,6 +74,52 @@ async fn the_old_address_comes_back_whatever_he_registers_with_it() {
 }
 
 #[tokio::test]
+async fn nor_does_an_older_api_that_logs_in_whoever_registers_keep_it() {
+    let app = TestApp::start_with(&[("COMPAT_APIS", "mflix")]).await;
+    app.admin().await;
+    let user = ada(&app).await;
+    let undo = app.move_to(&user, "thief@example.org").await;
+    let squatter = json!({"name": "Ada L", "email": "ada@example.com", "password": "Other*9876"});
+    let made = app
+        .post("/compat/mflix/api/v1/user/register")
+        .json(&squatter)
+        .send()
+        .await
+        .expect(201);
+    let token = made.text("auth_token");
+    app.get("/me").bearer(&token).send().await.expect(200);
+    app.get(&undo).send().await.expect(200);
+    assert_eq!(app.email_of(user.id).await, "ada@example.com");
+    let gone = app.get("/me").bearer(&token).send().await;
+    gone.expect_problem(401, "not_authenticated");
+    app.deliver_mail().await;
+}
+
+#[tokio::test]
+async fn nor_does_his_own_account_that_gets_its_address_back_erase_the_one_he_closed() {
+    let app = TestApp::start().await;
+    app.admin().await;
+    // He moves his own account away, so that its address can be had, and brought back.
+    let thief = app.user(Role::Authenticated, "thief@example.org").await;
+    let his_undo = app.move_to(&thief, "elsewhere@example.org").await;
+    let user = ada(&app).await;
+    let undo = take_over(&app, &user).await;
+    let login = app.log_in_with("thief@example.org", "Stolen*5678").await;
+    let taken = TestUser {
+        token: login.expect(200).text("access_token"),
+        ..user.clone()
+    };
+    let close = app.delete("/me").by(&taken);
+    let body = json!({"password": "Stolen*5678"});
+    close.json(&body).send().await.expect(202);
+    let refused = app.get(&his_undo).send().await;
+    refused.expect_problem(409, "email_taken");
+    app.get(&undo).send().await.expect(200);
+    assert_eq!(app.email_of(user.id).await, "ada@example.com");
+    app.deliver_mail().await;
+}
+
+#[tokio::test]
 async fn a_deletion_waits_until_the_old_address_can_undo_no_more() {
     let app = TestApp::start_with(&[("ACCOUNT_DELETION_GRACE_DAYS", "0")]).await;
     app.admin().await;
@@ -100,7 +146,7 @@ async fn a_wish_for_another_address_ends_with_the_sessions() {
         ..admin.clone()
     };
     let user = ada(&app).await;
-    for way in ["others", "all", "lock", "reuse"] {
+    for way in ["one", "others", "all", "lock", "reuse"] {
         let login = app.log_in("ada@example.com").await.expect(200);
         let thief = TestUser {
             token: login.text("access_token"),
@@ -110,6 +156,18 @@ async fn a_wish_for_another_address_ends_with_the_sessions() {
             .confirm_link(&thief, &format!("{way}@example.org"))
             .await;
         match way {
+            "one" => {
+                let fresh = app.log_in("ada@example.com").await.expect(200);
+                let fresh = fresh.text("access_token");
+                let listed = app.get("/sessions").bearer(&fresh).send().await;
+                let sessions = listed.expect(200).json();
+                let others = sessions["items"].as_array().unwrap().iter();
+                for other in others.filter(|session| session["current"] == false) {
+                    let path = format!("/sessions/{}", other["id"].as_str().unwrap());
+                    app.delete(&path).bearer(&fresh).send().await.expect(204);
+                }
+                app.get("/me").by(&thief).send().await.expect(401);
+            }
             "others" => {
                 let fresh = app.log_in("ada@example.com").await.expect(200);
                 let fresh = fresh.text("access_token");
@@ -158,7 +216,18 @@ async fn his_export_does_not_tell_whether_an_address_has_an_account() {
     ] {
         let user = app.user(Role::Authenticated, email).await;
         app.ask_for(&user, address).await.expect(202);
-        app.deliver_mail().await;
+        // Looked up, but not mailed yet.
+        let payload: Value =
+            sqlx::query_scalar("select payload from jobs where kind = 'offer_email_change'")
+                .fetch_one(&app.database.pool)
+                .await
+                .unwrap();
+        let offer = app
+            .app
+            .services
+            .email_changes
+            .offer(&payload, app.clock.now());
+        offer.await.unwrap();
         let export = app
             .get("/me/export")
             .by(&user)
@@ -166,12 +235,14 @@ async fn his_export_does_not_tell_whether_an_address_has_an_account() {
             .await
             .expect(200)
             .json();
+        assert_eq!(export["data"]["jobs"], json!([]), "{address}");
         let mut wish = export["data"]["email_changes"][0].clone();
         assert_eq!(wish["new_email"], address);
         for member in ["id", "new_email"] {
             wish[member] = Value::Null;
         }
         wishes.push(wish);
+        app.deliver_mail().await;
     }
     assert_eq!(wishes[0], wishes[1]);
 }

@@ -27,7 +27,11 @@ pub(super) async fn register(app: &TestApp, email: &str) -> TestResponse {
 }
 
 pub(super) async fn log_in(app: &TestApp, email: &str) -> String {
-    let answer = post(app, "/sessions", email, FIVE_LETTERS).await;
+    log_in_with(app, email, FIVE_LETTERS).await
+}
+
+pub(super) async fn log_in_with(app: &TestApp, email: &str, password: &str) -> String {
+    let answer = post(app, "/sessions", email, password).await;
     session_id(&answer.expect(200))
 }
 

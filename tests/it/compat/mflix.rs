@@ -291,3 +291,34 @@ async fn guesses_at_a_deletion_are_counted_and_the_last_administrator_stays() {
     assert_eq!(locked.header("retry-after"), "30");
     assert_eq!(app.count("users").await, 1);
 }
+
+#[tokio::test]
+async fn preferences_of_any_depth_are_taken_or_refused_and_never_stand_in_the_way() {
+    let app = start().await;
+    let made = register(&app, "ada@example.com").await;
+    let token = made.text("auth_token");
+    let nested = |levels| (1..levels).fold(json!({}), |inner, _| json!({ "a": inner }));
+    // What a reader of JSON may take for text to be read again.
+    let hidden = format!("{}{}", "[".repeat(100), "]".repeat(100));
+    let hidden = json!({"x": {"$serde_json::private::RawValue": hidden}});
+    for (preferences, status) in [(nested(32), 201), (nested(33), 400), (hidden, 400)] {
+        let body = json!({ "preferences": preferences });
+        put_preferences(&app, &token, &body).await.expect(status);
+        let export = app.get("/me/export").bearer(&token).send().await;
+        export.expect(200);
+    }
+    log_in(&app, "ada@example.com").await.expect(201);
+    app.deliver_mail().await;
+}
+
+#[tokio::test]
+async fn an_address_that_nobody_verified_hears_nothing_of_passwords() {
+    let app = start().await;
+    let made = register(&app, "ada@example.com").await;
+    let token = made.text("auth_token");
+    app.deliver_mail().await;
+    let body = json!({"current_password": PASSWORD, "new_password": "Better*5678"});
+    let change = app.put("/me/password").bearer(&token).json(&body);
+    change.send().await.expect(204);
+    assert_eq!(app.deliver_mail().await.len(), 0);
+}

@@ -5,13 +5,13 @@ use serde_json::json;
 use user_management::domain::role::Role;
 
 use super::{
-    cookie_session::{API, FIVE_LETTERS, log_in, post, register, with_cookie},
+    cookie_session::{API, FIVE_LETTERS, log_in, log_in_with, post, register, with_cookie},
     expect, start,
 };
 use crate::support::{
     accounts::id_of,
     app::{PASSWORD, TestApp},
-    request::TestResponse,
+    request::{TestResponse, link_in},
 };
 
 async fn ask(app: &TestApp, name: &str) -> TestResponse {
@@ -127,6 +127,48 @@ async fn neither_a_verified_account_nor_rights_are_had_by_it() {
     app.get(&bob.link).send().await.expect(200);
     expect_forbidden(&reset(&app, "bob@example.com", &token, "t4rt1").await);
     app.log_in("bob@example.com").await.expect(200);
+}
+
+#[tokio::test]
+async fn nobody_verifies_an_address_for_whoever_reset_the_password_by_it() {
+    let app = start().await;
+    app.admin().await;
+    let bob = app.unverified("bob@example.com").await;
+    let token = ask(&app, "bob@example.com").await.text("reset_token");
+    reset(&app, "bob@example.com", &token, "stranger")
+        .await
+        .expect(200);
+    let session = log_in_with(&app, "bob@example.com", "stranger").await;
+    app.get(&bob.link).send().await.expect(200);
+    let profile = with_cookie(&app, "GET", "/profile", &session).send().await;
+    expect_forbidden(&profile);
+    post(&app, "/sessions", "bob@example.com", "stranger")
+        .await
+        .expect(401);
+    let link = link_in(&app.mail_to("bob@example.com").await);
+    let body = json!({"token": link.rsplit('/').next(), "new_password": "Better*5678"});
+    app.put("/password-reset")
+        .json(&body)
+        .send()
+        .await
+        .expect(200);
+    let login = app.log_in_with("bob@example.com", "Better*5678").await;
+    login.expect(200);
+    app.deliver_mail().await;
+}
+
+#[tokio::test]
+async fn an_account_with_a_phone_number_is_reset_by_nobody_else() {
+    let app = start().await;
+    let admin = app.admin().await;
+    let body = json!({"phone_number": "+14155552671", "password": PASSWORD});
+    let made = app.post("/register/").json(&body).send().await.expect(200);
+    let change = json!({"email": "bob@example.com"});
+    app.change(&admin, id_of(&made.json()), &change)
+        .await
+        .expect(200);
+    expect_forbidden(&ask(&app, "bob@example.com").await);
+    app.deliver_mail().await;
 }
 
 #[tokio::test]
