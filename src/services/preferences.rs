@@ -24,7 +24,7 @@ impl Preferences {
     ///
     /// # Errors
     ///
-    /// [`Error::Unauthenticated`].
+    /// [`Error::Unauthenticated`](crate::error::Error::Unauthenticated).
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn read(&self, ctx: &Ctx) -> Result<Kept> {
         let (id, _) = ctx.user()?;
@@ -37,7 +37,7 @@ impl Preferences {
     ///
     /// # Errors
     ///
-    /// [`Error::Unauthenticated`], also when his session has ended meanwhile.
+    /// [`Error::Unauthenticated`](crate::error::Error::Unauthenticated), also when his session has ended meanwhile.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn replace(&self, ctx: &Ctx, preferences: &Kept) -> Result<()> {
         let (id, _) = ctx.user()?;
