@@ -33,6 +33,7 @@ use crate::{
     services::{
         Ctx, Services,
         access_tokens::{self, AccessTokens},
+        cursors::Cursors,
         deletion::Deletion,
         email_change::EmailChanges,
         export::Export,
@@ -52,6 +53,7 @@ use crate::{
         session_cache::SessionCache,
         sessions::{self, Sessions},
         signing_keys::SigningKeys,
+        user_search::UserSearch,
         users::Users,
         verification::Verification,
     },
@@ -249,6 +251,10 @@ impl App {
                 Arc::clone(&cache),
                 Arc::clone(&password_reset),
                 PurposeKey::derive(&secret_key, "resend verification"),
+            )),
+            user_search: Arc::new(UserSearch::new(
+                platform.clone(),
+                Arc::new(Cursors::new(&secret_key)),
             )),
             users: Arc::new(Users::new(
                 platform.clone(),

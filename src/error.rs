@@ -225,6 +225,16 @@ impl FieldError {
         }
     }
 
+    /// A parameter of a request's query.
+    #[must_use]
+    pub fn query(parameter: &'static str, rule: Rule) -> Self {
+        Self {
+            location: vec!["query".into(), parameter.into()],
+            message: rule.message,
+            kind: rule.kind,
+        }
+    }
+
     /// A change that changes nothing.
     #[must_use]
     pub fn empty_change() -> Self {

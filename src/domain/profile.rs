@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::patch::Patch;
+use super::{locale::Locale, patch::Patch};
 use crate::error::Rule;
 
 /// A first or last name: 1 to 100 characters, none of them a control character.
@@ -159,6 +159,8 @@ pub struct Profile {
     pub bio: Option<Bio>,
     /// Where he is.
     pub location: Option<Location>,
+    /// The language that he wants.
+    pub locale: Option<Locale>,
     /// A picture, on somebody's server.
     pub profile_picture_url: Option<WebUrl>,
     /// A page at LinkedIn.
@@ -182,6 +184,8 @@ pub struct ProfilePatch {
     pub bio: Patch<Bio>,
     /// Where he is.
     pub location: Patch<Location>,
+    /// The language that he wants.
+    pub locale: Patch<Locale>,
     /// A picture, on somebody's server.
     pub profile_picture_url: Patch<WebUrl>,
     /// A page at LinkedIn.
@@ -201,6 +205,7 @@ impl ProfilePatch {
         }
         self.bio.apply(&mut profile.bio);
         self.location.apply(&mut profile.location);
+        self.locale.apply(&mut profile.locale);
         self.profile_picture_url
             .apply(&mut profile.profile_picture_url);
         self.linkedin_profile_url

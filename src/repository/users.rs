@@ -14,6 +14,7 @@ use crate::{
         email::Email,
         id::UserId,
         legacy_name::LegacyName,
+        locale::Locale,
         nickname::Nickname,
         page::{Listed, Page},
         phone::PhoneNumber,
@@ -49,7 +50,7 @@ macro_rules! columns_of {
         $crate::repository::users::prefixed! {
             $table;
             "id" "nickname" "email" "email_verified_at" "phone_number" "first_name" "middle_name"
-            "last_name" "is_name_public" "bio" "location" "profile_picture_url"
+            "last_name" "is_name_public" "bio" "location" "locale" "profile_picture_url"
             "linkedin_profile_url" "github_profile_url" "role" "is_professional"
             "professional_status_updated_at" "locked_at" "deletion_due_at" "last_login_at"
             "created_at" "updated_at" "revision" "legacy_name"
@@ -77,6 +78,7 @@ pub(super) struct UserRow {
     is_name_public: bool,
     bio: Option<String>,
     location: Option<String>,
+    locale: Option<String>,
     profile_picture_url: Option<String>,
     linkedin_profile_url: Option<String>,
     github_profile_url: Option<String>,
@@ -110,6 +112,7 @@ impl TryFrom<UserRow> for User {
                 is_name_public: row.is_name_public,
                 bio: row.bio.map(Bio::from_database),
                 location: row.location.map(Location::from_database),
+                locale: row.locale.map(Locale::from_database),
                 profile_picture_url: row.profile_picture_url.map(WebUrl::from_database),
                 linkedin_profile_url: row.linkedin_profile_url.map(WebUrl::from_database),
                 github_profile_url: row.github_profile_url.map(WebUrl::from_database),

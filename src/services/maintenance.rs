@@ -7,8 +7,8 @@ use crate::{
     domain::signing_key::swept_before,
     error::Result,
     repository::{
-        email_changes, idempotency_keys, jobs::JobKind, login_throttle, one_time_tokens, sessions,
-        signing_keys, users,
+        email_changes, idempotency_keys, jobs::JobKind, login_throttle, one_time_tokens,
+        search_words, sessions, signing_keys, users,
     },
 };
 
@@ -36,7 +36,7 @@ impl Maintenance {
 
     /// Erases accounts whose owners have let the time to restore them pass, and deletes expired
     /// sessions, tokens, changes of addresses, charges of logins and idempotency keys, and signing
-    /// keys that were retired long ago, a batch at a time.
+    /// keys that were retired long ago, a batch at a time; and forgets words that nobody is called by any more.
     ///
     /// # Errors
     ///
@@ -55,6 +55,7 @@ impl Maintenance {
         }
         while sessions::sweep(&mut connection, now, batch).await? == u64::from(BATCH) {}
         while one_time_tokens::sweep(&mut connection, now, batch).await? == u64::from(BATCH) {}
+        while search_words::forget_left(&mut connection, batch).await? == u64::from(BATCH) {}
         let before = swept_before(now);
         while signing_keys::sweep(&mut connection, before, batch).await? == u64::from(BATCH) {}
         while email_changes::sweep(&mut connection, now, batch).await? == u64::from(BATCH) {}

@@ -9,6 +9,7 @@
 pub mod access_tokens;
 mod address_job;
 pub mod context;
+pub mod cursors;
 pub mod deletion;
 pub mod email_change;
 pub mod export;
@@ -29,6 +30,7 @@ pub mod registration;
 pub mod session_cache;
 pub mod sessions;
 pub mod signing_keys;
+pub mod user_search;
 pub mod users;
 pub mod verification;
 
@@ -38,7 +40,8 @@ use self::{
     deletion::Deletion, email_change::EmailChanges, export::Export, idempotency::Idempotency,
     login::Login, mail::Mails, maintenance::Maintenance, me::Me, password_reset::PasswordReset,
     passwords::Passwords, preferences::Preferences, profiles::Profiles, registration::Registration,
-    sessions::Sessions, signing_keys::SigningKeys, users::Users, verification::Verification,
+    sessions::Sessions, signing_keys::SigningKeys, user_search::UserSearch, users::Users,
+    verification::Verification,
 };
 use crate::{error::Error, infra::password_hasher::Busy};
 
@@ -75,6 +78,8 @@ pub struct Services {
     pub deletion: Arc<Deletion>,
     /// Tells users what is kept of them.
     pub export: Arc<Export>,
+    /// Searches users.
+    pub user_search: Arc<UserSearch>,
     /// Manages users.
     pub users: Arc<Users>,
     /// Enqueues and sends mail.

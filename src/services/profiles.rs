@@ -22,7 +22,7 @@ pub struct PublicProfile {
 }
 
 impl PublicProfile {
-    fn of(user: User) -> Self {
+    pub(super) fn of(user: User) -> Self {
         let mut profile = user.profile;
         if !profile.is_name_public {
             profile.first_name = None;

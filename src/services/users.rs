@@ -1,5 +1,5 @@
-//! Managing users: browse, read, edit, delete, lock and unlock. Adding is in
-//! [`super::registration`].
+//! Managing users: read, edit, delete, lock and unlock. Adding is in [`super::registration`],
+//! browsing in [`super::user_search`].
 
 use std::sync::Arc;
 
@@ -19,7 +19,6 @@ use crate::{
         email::Email,
         id::UserId,
         nickname::Nickname,
-        page::{Listed, Page},
         patch::Patch,
         permission::Permission,
         phone::PhoneNumber,
@@ -69,18 +68,6 @@ impl Users {
             login,
             mails,
         }
-    }
-
-    /// A page of users, newest last, and how many there are.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Forbidden`].
-    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
-    pub async fn browse(&self, ctx: &Ctx, page: Page) -> Result<Listed<User>> {
-        ctx.require(Permission::BrowseUsers)?;
-        let mut connection = self.platform.pool.acquire().await?;
-        users::list(&mut connection, page).await
     }
 
     /// A user.

@@ -90,6 +90,7 @@ pub const MATRIX: &[Row] = &[
     everybody("live", 200),
     everybody("ready", 200),
     managers("list_users", 200),
+    managers("suggest_users", 200),
     managers("add_user", 201),
     managers("get_user", 200),
     managers("update_user", 200),
@@ -109,6 +110,7 @@ pub const MATRIX: &[Row] = &[
     users("update_me", 200),
     users("export_me", 200),
     everybody("get_profile", 404),
+    everybody("search_profiles", 200),
     users("end_current_session", 204),
 ];
 
@@ -127,7 +129,12 @@ fn request<'a>(
         .replace("{session_id}", &Uuid::nil().to_string())
         .replace("{nickname}", "nobody_has_it")
         .replace("{change_id}", &target.id.to_string())
-        .replace("{token}", "no-token");
+        .replace("{token}", "no-token")
+        + if matches!(operation, "suggest_users" | "search_profiles") {
+            "?q=ada"
+        } else {
+            ""
+        };
     let request = app.request(&documented.method, &path);
     let new_user = json!({
         "email": format!("{operation}.{}@example.com", caller.to_lowercase()),

@@ -3,10 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{
-    domain::{id::UserId, page::Page},
-    http::state::AppState,
-};
+use crate::{domain::id::UserId, http::state::AppState};
 
 /// Where to go from here.
 #[derive(Debug, Serialize, ToSchema)]
@@ -67,30 +64,4 @@ pub fn of_user(state: &AppState, id: UserId) -> Vec<Link> {
         Link::new("update", href.clone(), "PUT", "update"),
         Link::new("delete", href, "DELETE", "delete"),
     ]
-}
-
-/// The pages around a page of a list of `total` rows: self, first, last, and next and prev where there
-/// are such.
-#[must_use]
-pub fn of_page(state: &AppState, path: &str, page: Page, total: u64) -> Vec<Link> {
-    let limit = u64::from(page.limit);
-    let skip = u64::from(page.skip);
-    let link = |rel, skip: u64| {
-        Link::new(
-            rel,
-            state.url(&format!("{path}?skip={skip}&limit={limit}")),
-            "GET",
-            "view",
-        )
-    };
-    let last = total.saturating_sub(1) / limit * limit;
-    let mut links = vec![link("self", skip), link("first", 0), link("last", last)];
-    if skip + limit < total {
-        links.push(link("next", skip + limit));
-    }
-    if skip > 0 {
-        // From beyond the end the way back leads to the last page.
-        links.push(link("prev", skip.saturating_sub(limit).min(last)));
-    }
-    links
 }

@@ -10,7 +10,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     profile_body::{ProfileChange, required},
-    text_schemas::{BioText, LocationText, PersonNameText, WebUrlText},
+    text_schemas::{BioText, LocaleText, LocationText, PersonNameText, WebUrlText},
     user_body::UserBody,
 };
 use crate::{
@@ -107,6 +107,10 @@ struct OwnPatchBody {
     #[serde(default)]
     #[schema(value_type = Option<LocationText>)]
     location: Patch<String>,
+    /// The language that the user wants, as a BCP 47 tag.
+    #[serde(default)]
+    #[schema(value_type = Option<LocaleText>)]
+    locale: Patch<String>,
     /// A picture.
     #[serde(default)]
     #[schema(value_type = Option<WebUrlText>)]
@@ -134,6 +138,7 @@ impl OwnPatchBody {
                 is_name_public: self.is_name_public,
                 bio: self.bio,
                 location: self.location,
+                locale: self.locale,
                 profile_picture_url: self.profile_picture_url,
                 linkedin_profile_url: self.linkedin_profile_url,
                 github_profile_url: self.github_profile_url,

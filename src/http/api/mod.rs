@@ -21,6 +21,9 @@ pub mod tokens;
 pub mod unlock;
 mod user_agent;
 pub mod user_body;
+mod user_list;
+mod user_query;
+pub mod user_suggestions;
 pub mod users;
 pub mod verification;
 pub mod welcome;
@@ -48,5 +51,6 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .merge(email_change::router())
         .merge(deletion::router())
         .merge(users::router())
+        .merge(user_suggestions::router())
         .merge(health::router())
 }

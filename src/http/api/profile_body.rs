@@ -2,6 +2,7 @@
 
 use crate::{
     domain::{
+        locale::Locale,
         patch::Patch,
         profile::{Bio, Location, PersonName, Profile, ProfilePatch, WebUrl},
     },
@@ -52,6 +53,7 @@ pub(super) struct ProfileTexts<'a> {
     pub(super) last_name: Option<&'a str>,
     pub(super) bio: Option<&'a str>,
     pub(super) location: Option<&'a str>,
+    pub(super) locale: Option<&'a str>,
     pub(super) profile_picture_url: Option<&'a str>,
     pub(super) linkedin_profile_url: Option<&'a str>,
     pub(super) github_profile_url: Option<&'a str>,
@@ -67,6 +69,7 @@ impl ProfileTexts<'_> {
             is_name_public: false,
             bio: optional(errors, "bio", self.bio, Bio::parse),
             location: optional(errors, "location", self.location, Location::parse),
+            locale: optional(errors, "locale", self.locale, Locale::parse),
             profile_picture_url: optional(
                 errors,
                 "profile_picture_url",
@@ -97,6 +100,7 @@ pub(super) struct ProfileChange {
     pub(super) is_name_public: Patch<bool>,
     pub(super) bio: Patch<String>,
     pub(super) location: Patch<String>,
+    pub(super) locale: Patch<String>,
     pub(super) profile_picture_url: Patch<String>,
     pub(super) linkedin_profile_url: Patch<String>,
     pub(super) github_profile_url: Patch<String>,
@@ -119,6 +123,7 @@ impl ProfileChange {
             },
             bio: change(errors, "bio", self.bio, Bio::parse),
             location: change(errors, "location", self.location, Location::parse),
+            locale: change(errors, "locale", self.locale, Locale::parse),
             profile_picture_url: change(
                 errors,
                 "profile_picture_url",

@@ -1,25 +1,27 @@
-//! `/profiles/{nickname}`: what anybody may see of a user.
+//! `/profiles`: what anybody may see of users.
 
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::links::Link;
+use super::{links::Link, user_list, user_query};
 use crate::{
+    domain::page::Page,
     error::{Error, ErrorCode},
     http::{
         error::Answer,
-        extract::{Anyone, Nicknamed},
+        extract::{Anyone, Nicknamed, Query},
         mount,
-        openapi::{Internal, Unavailable, UserNotFound},
+        openapi::{Internal, Invalid, Unavailable, UserNotFound},
         state::AppState,
     },
     services::profiles::PublicProfile,
 };
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
-    mount(OpenApiRouter::new(), routes!(read))
+    let router = mount(OpenApiRouter::new(), routes!(search));
+    mount(router, routes!(read))
 }
 
 /// A nickname in the path.
@@ -90,6 +92,82 @@ impl ProfileBody {
             links: vec![Link::new("self", href, "GET", "view")],
         }
     }
+}
+
+/// Which public profiles.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only documents the parameters")]
+struct DirectoryParams {
+    /// Words, all of which the nickname contains
+    #[param(min_length = 1, max_length = 200, example = "panda")]
+    q: String,
+    /// The page of this cursor, or the first one
+    #[param(required = false)]
+    cursor: String,
+    /// Profiles at most
+    #[param(minimum = 1, maximum = 100, default = 10, required = false)]
+    limit: u32,
+}
+
+/// A page of public profiles.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProfileList, example = json!({
+    "items": [{
+        "nickname": "clever_panda_417", "first_name": null, "middle_name": null, "last_name": null,
+        "bio": "Writes programs.", "location": "London", "profile_picture_url": null, "linkedin_profile_url": null,
+        "github_profile_url": null, "is_professional": false, "links": [],
+    }],
+    "next_cursor": null,
+    "links": [{"rel": "self", "href": "https://users.example.com/profiles?q=panda", "method": "GET",
+               "action": "view", "type": "application/json"}],
+}))]
+struct ProfileListBody {
+    /// The profiles, the best match first.
+    items: Vec<ProfileBody>,
+    /// The cursor of the next page, if there is one.
+    next_cursor: Option<String>,
+    /// This page, the first, the last, and the next and the previous where there are such.
+    links: Vec<Link>,
+}
+
+/// Search public profiles
+///
+/// By nickname, which is all that is public of everybody.
+#[utoipa::path(
+    get, path = "/profiles", operation_id = "search_profiles", tag = "profiles",
+    params(DirectoryParams),
+    responses(
+        (status = 200, description = "A page of public profiles", body = ProfileListBody),
+        Invalid, Internal, Unavailable
+    ),
+)]
+async fn search(
+    State(state): State<AppState>,
+    Anyone(ctx): Anyone,
+    mut query: Query,
+) -> Answer<axum::Json<ProfileListBody>> {
+    query.only(&["q", "cursor", "limit"]);
+    let limit = query.read_number("limit", 1, Page::MAX_LIMIT).unwrap_or(10);
+    let cursor = user_query::cursor(&mut query);
+    let text = user_query::text(&mut query);
+    let frame = query.clone();
+    let text = user_query::required(query.finish(text)?)?;
+    let page = state
+        .services
+        .user_search
+        .directory(&ctx, text, cursor, limit)
+        .await?;
+    let links = user_list::links_by_cursor(&state, "profiles", &frame, &page);
+    let items = page
+        .items
+        .into_iter()
+        .map(|profile| ProfileBody::new(&state, profile));
+    Ok(axum::Json(ProfileListBody {
+        items: items.collect(),
+        next_cursor: page.next,
+        links,
+    }))
 }
 
 /// Read a public profile

@@ -17,7 +17,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     profile_body::{ProfileTexts, optional},
-    text_schemas::{BioText, LocationText, PersonNameText, PhoneNumberText, WebUrlText},
+    text_schemas::{
+        BioText, LocaleText, LocationText, PersonNameText, PhoneNumberText, WebUrlText,
+    },
     user_body::{RoleName, UserBody},
 };
 use crate::{
@@ -84,6 +86,9 @@ pub struct NewUserBody {
     /// Where the user says that he is.
     #[schema(value_type = Option<LocationText>)]
     location: Option<String>,
+    /// The language that the user wants, as a BCP 47 tag.
+    #[schema(value_type = Option<LocaleText>)]
+    locale: Option<String>,
     /// A picture.
     #[schema(value_type = Option<WebUrlText>)]
     profile_picture_url: Option<String>,
@@ -208,6 +213,7 @@ impl NewUserBody {
             last_name: self.last_name.as_deref(),
             bio: self.bio.as_deref(),
             location: self.location.as_deref(),
+            locale: self.locale.as_deref(),
             profile_picture_url: self.profile_picture_url.as_deref(),
             linkedin_profile_url: self.linkedin_profile_url.as_deref(),
             github_profile_url: self.github_profile_url.as_deref(),

@@ -1,5 +1,5 @@
-//! What the document says of texts that people write: the rules of [`crate::domain::profile`]
-//! and [`crate::domain::phone`] as JSON Schema, whose patterns are those of ECMA-262.
+//! What the document says of texts that people write: the rules of [`crate::domain::profile`],
+//! [`crate::domain::locale`] and [`crate::domain::phone`] as JSON Schema, whose patterns are those of ECMA-262.
 
 use utoipa::ToSchema;
 
@@ -47,3 +47,12 @@ pub struct PhoneNumberText(String);
 )]
 #[expect(dead_code, reason = "only documents the text")]
 pub struct WebUrlText(String);
+
+/// A language as BCP 47 writes it, with script and region where they matter; in whatever case.
+#[derive(ToSchema)]
+#[schema(
+    as = Locale, min_length = 2, max_length = 11, example = "pt-BR",
+    pattern = r"^[a-zA-Z]{2,3}(-[a-zA-Z]{4})?(-([a-zA-Z]{2}|[0-9]{3}))?$",
+)]
+#[expect(dead_code, reason = "only documents the text")]
+pub struct LocaleText(String);

@@ -24,7 +24,7 @@ pub struct UserIdParam {
     "id": "0199c5a0-6d54-7c1e-8f6a-3b1f2d4e5a6b", "nickname": "clever_panda_417",
     "email": "ada@example.com", "email_verified": true, "phone_number": null,
     "first_name": "Ada", "middle_name": null, "last_name": "Lovelace", "is_name_public": false,
-    "bio": "Writes programs.", "location": "London", "profile_picture_url": "https://example.com/ada.png",
+    "bio": "Writes programs.", "location": "London", "locale": "en-GB", "profile_picture_url": "https://example.com/ada.png",
     "linkedin_profile_url": "https://linkedin.com/in/ada", "github_profile_url": "https://github.com/ada",
     "role": "AUTHENTICATED", "is_professional": false, "professional_status_updated_at": null,
     "is_locked": false, "deletion_due_at": null, "last_login_at": "2026-11-21T12:00:00.000000Z",
@@ -56,6 +56,8 @@ pub struct UserBody {
     bio: Option<String>,
     /// Where the user says that he is.
     location: Option<String>,
+    /// The language that the user wants.
+    locale: Option<String>,
     /// A picture.
     profile_picture_url: Option<String>,
     /// A page at LinkedIn.
@@ -123,6 +125,7 @@ impl UserBody {
             is_name_public: profile.is_name_public,
             bio: profile.bio.map(|bio| bio.as_str().to_owned()),
             location: profile.location.map(|place| place.as_str().to_owned()),
+            locale: profile.locale.map(|locale| locale.as_str().to_owned()),
             profile_picture_url: profile
                 .profile_picture_url
                 .map(|url| url.as_str().to_owned()),

@@ -5,16 +5,19 @@ use axum::{
     http::{StatusCode, header},
     response::Response,
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    links::{self, Link},
     profile_body::{ProfileChange, change, required},
     registration::{AddedUserBody, NewUserBody, parse_role},
-    text_schemas::{BioText, LocationText, PersonNameText, PhoneNumberText, WebUrlText},
+    text_schemas::{
+        BioText, LocaleText, LocationText, PersonNameText, PhoneNumberText, WebUrlText,
+    },
     user_body::{RoleName, UserBody, UserIdParam},
+    user_list::{self, UserListBody},
+    user_query::ListParams,
 };
 use crate::{
     domain::{
@@ -26,7 +29,7 @@ use crate::{
     error::{Error, FieldError, FieldErrors, Result},
     http::{
         error::Answer,
-        extract::{Authenticated, Id, IdempotencyParam, Idempotent, Json, Paged, answer},
+        extract::{Authenticated, Id, IdempotencyParam, Idempotent, Json, Query, answer},
         mount,
         openapi::{
             Forbidden, Internal, Invalid, Malformed, MalformedOrEmailExists, NotMadeNow, Taken,
@@ -44,74 +47,23 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
     mount(router, routes!(unlock))
 }
 
-/// Which part of a list.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "only documents the parameters")]
-struct PageParams {
-    /// Users to pass over
-    #[param(minimum = 0, maximum = 2_147_483_647, default = 0, required = false)]
-    skip: u32,
-    /// Users at most
-    #[param(minimum = 1, maximum = 100, default = 10, required = false)]
-    limit: u32,
-}
-
-/// A page of users.
-#[derive(Serialize, ToSchema)]
-#[schema(as = UserList, example = json!({
-    "items": [{
-        "id": "0199c5a0-6d54-7c1e-8f6a-3b1f2d4e5a6b", "nickname": "clever_panda_417",
-        "email": "ada@example.com", "email_verified": true, "phone_number": null,
-        "first_name": "Ada", "middle_name": null, "last_name": null, "is_name_public": false, "bio": null, "location": null,
-        "profile_picture_url": null, "linkedin_profile_url": null, "github_profile_url": null,
-        "role": "AUTHENTICATED", "is_professional": false, "professional_status_updated_at": null,
-        "is_locked": false, "deletion_due_at": null, "last_login_at": null, "created_at": "2026-11-20T08:15:00.000000Z",
-        "updated_at": "2026-11-20T08:20:00.000000Z", "links": [],
-    }],
-    "total": 42, "page": 1, "size": 1,
-    "links": [{"rel": "next", "href": "https://users.example.com/users/?skip=1&limit=1",
-               "method": "GET", "action": "view", "type": "application/json"}],
-}))]
-struct UserListBody {
-    /// The users of the page, newest last.
-    items: Vec<UserBody>,
-    /// How many users there are.
-    total: u64,
-    /// The number of the page, from 1.
-    page: u32,
-    /// How many users the page has.
-    size: usize,
-    /// This page, the first, the last, and the next and the previous where there are such.
-    links: Vec<Link>,
-}
-
 /// Browse users
+///
+/// Filters narrow the list together. An unknown parameter, field or value is refused, and what exists is told.
 #[utoipa::path(
     get, path = "/users/", operation_id = "list_users", tag = "users", security(("password" = [])),
-    params(PageParams),
+    params(ListParams),
     responses(
-        (status = 200, description = "A page of users, newest last", body = UserListBody),
+        (status = 200, description = "A page of users, newest last where no other order is asked for", body = UserListBody),
         Unauthenticated, Forbidden, Invalid, Internal, Unavailable
     ),
 )]
 async fn browse(
     State(state): State<AppState>,
     Authenticated(ctx): Authenticated,
-    Paged(page): Paged,
+    query: Query,
 ) -> Answer<axum::Json<UserListBody>> {
-    let listed = state.services.users.browse(&ctx, page).await?;
-    Ok(axum::Json(UserListBody {
-        size: listed.items.len(),
-        items: listed
-            .items
-            .into_iter()
-            .map(|user| UserBody::new(&state, user))
-            .collect(),
-        total: listed.total,
-        page: page.number(),
-        links: links::of_page(&state, "users/", page, listed.total),
-    }))
+    Ok(axum::Json(user_list::list(&state, &ctx, query).await?))
 }
 
 /// Add a user
@@ -205,6 +157,10 @@ struct UserPatchBody {
     #[serde(default)]
     #[schema(value_type = Option<LocationText>)]
     location: Patch<String>,
+    /// The language that the user wants, as a BCP 47 tag.
+    #[serde(default)]
+    #[schema(value_type = Option<LocaleText>)]
+    locale: Patch<String>,
     /// A picture.
     #[serde(default)]
     #[schema(value_type = Option<WebUrlText>)]
@@ -236,6 +192,7 @@ impl UserPatchBody {
                 is_name_public: Patch::Keep,
                 bio: self.bio,
                 location: self.location,
+                locale: self.locale,
                 profile_picture_url: self.profile_picture_url,
                 linkedin_profile_url: self.linkedin_profile_url,
                 github_profile_url: self.github_profile_url,

@@ -9,6 +9,7 @@ mod context;
 mod cookies;
 mod idempotency;
 mod params;
+mod query;
 
 pub use body::{Form, Json, JsonOrForm, MAX_BODY};
 pub use context::{Anyone, Authenticated, PeerAddress, SamePage, UserOrService};
@@ -18,4 +19,5 @@ pub(super) use cookies::{check_not_foreign, cookies};
 pub use idempotency::{
     IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, IdempotencyParam, Idempotent, answer,
 };
-pub use params::{Id, MailLink, MailToken, Name, Nicknamed, Paged, SessionIdInPath};
+pub use params::{Id, MailLink, MailToken, Name, Nicknamed, SessionIdInPath};
+pub use query::Query;

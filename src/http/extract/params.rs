@@ -1,4 +1,4 @@
-//! Paths and queries.
+//! Paths.
 
 use std::{convert::Infallible, str::FromStr};
 
@@ -6,13 +6,11 @@ use axum::{
     extract::{FromRequestParts, Path},
     http::request::Parts,
 };
-use url::form_urlencoded;
 
 use crate::{
     domain::{
         id::{SessionId, UserId},
         nickname::Nickname,
-        page::Page,
         token::OneTimeToken,
     },
     error::{Error, ErrorCode, FieldError},
@@ -115,54 +113,4 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
             .map_err(|_| Error::NotFound(ErrorCode::NotFound))?;
         Ok(Self(name))
     }
-}
-
-/// `skip` and `limit` of a list.
-pub struct Paged(pub Page);
-
-impl<S: Send + Sync> FromRequestParts<S> for Paged {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let query = parts.uri.query().unwrap_or_default();
-        let mut errors = Vec::new();
-        let page = Page {
-            skip: number(query, "skip", 0, 0, i32::MAX.cast_unsigned(), &mut errors),
-            limit: number(query, "limit", 10, 1, Page::MAX_LIMIT, &mut errors),
-        };
-        if errors.is_empty() {
-            Ok(Self(page))
-        } else {
-            Err(Error::Invalid(errors).into())
-        }
-    }
-}
-
-fn number(
-    query: &str,
-    name: &'static str,
-    default: u32,
-    least: u32,
-    most: u32,
-    errors: &mut Vec<FieldError>,
-) -> u32 {
-    let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
-    let Some((_, text)) = values.next() else {
-        return default;
-    };
-    // Two values are as unclear as none that can be read.
-    // The parser of numbers would take a plus.
-    let is_plain = text.bytes().all(|b| b.is_ascii_digit());
-    let value = text
-        .parse()
-        .ok()
-        .filter(|value| is_plain && (least..=most).contains(value) && values.next().is_none());
-    value.unwrap_or_else(|| {
-        errors.push(FieldError {
-            location: vec!["query".into(), name.into()],
-            message: format!("must be a whole number from {least} to {most}").into(),
-            kind: "out_of_range",
-        });
-        default
-    })
 }

@@ -7,6 +7,7 @@ use crate::{
     domain::{
         email::Email,
         id::UserId,
+        locale::Locale,
         phone::PhoneNumber,
         profile::{Bio, Location, PersonName, WebUrl},
         user::User,
@@ -29,10 +30,10 @@ pub async fn update(connection: &mut PgConnection, user: &mut User) -> Result<bo
          first_name = $6, middle_name = $7, last_name = $8, is_name_public = $9, bio = $10, \
          location = $11, profile_picture_url = $12, linkedin_profile_url = $13, \
          github_profile_url = $14, role = $15, locked_at = $16, deletion_due_at = $17, \
-         updated_at = $18, revision = revision + 1 \
+         updated_at = $18, locale = $19, revision = revision + 1 \
            where id = $1 returning id, revision \
          ) \
-         select revision from changed, lateral (select pg_notify($19, id::text)) told",
+         select revision from changed, lateral (select pg_notify($20, id::text)) told",
     )
     .bind(user.id)
     .bind(user.nickname.as_str())
@@ -52,6 +53,7 @@ pub async fn update(connection: &mut PgConnection, user: &mut User) -> Result<bo
     .bind(user.locked_at)
     .bind(user.deletion_due_at)
     .bind(user.updated_at)
+    .bind(profile.locale.as_ref().map(Locale::as_str))
     .bind(sessions::CHANNEL)
     .fetch_optional(connection)
     .await?;

@@ -8,6 +8,7 @@ use crate::{
     domain::{
         email::Email,
         legacy_name::LegacyName,
+        locale::Locale,
         password::PasswordHash,
         phone::PhoneNumber,
         profile::{Bio, Location, PersonName, WebUrl},
@@ -81,9 +82,9 @@ macro_rules! insert_user {
         "insert into users (id, nickname, email, email_verified_at, password_hash, first_name, \
          last_name, bio, profile_picture_url, linkedin_profile_url, github_profile_url, role, \
          is_professional, professional_status_updated_at, locked_at, last_login_at, created_at, updated_at, \
-         phone_number, middle_name, is_name_public, location, deletion_due_at, revision, legacy_name) \
+         phone_number, middle_name, is_name_public, location, deletion_due_at, revision, legacy_name, locale) \
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
-         $19, $20, $21, $22, $23, $24, $25) \
+         $19, $20, $21, $22, $23, $24, $25, $26) \
          on conflict (lower(nickname)) do nothing"
     };
 }
@@ -122,6 +123,7 @@ fn bind_new<'a>(
         .bind(user.deletion_due_at)
         .bind(user.revision)
         .bind(user.legacy_name.as_ref().map(LegacyName::as_str))
+        .bind(profile.locale.as_ref().map(Locale::as_str))
 }
 
 /// Stores a new user, unless somebody has his nickname: answers whether it did.
@@ -177,12 +179,12 @@ pub async fn insert_unverified(
         insert_user!(),
         " returning id), token as ( \
            insert into one_time_tokens (user_id, purpose, digest, created_at, expires_at) \
-           select id, $26, $27, $17, $28 from registered \
+           select id, $27, $28, $17, $29 from registered \
          ), clock as materialized ( \
-           select coalesce($29, clock_timestamp()) as now \
+           select coalesce($30, clock_timestamp()) as now \
          ), mail as ( \
            insert into jobs (kind, payload, sealed_secret, secret_expires_at, max_attempts, run_at, created_at) \
-           select $30, $31, $32, $33, $34, now, now from registered, clock \
+           select $31, $32, $33, $34, $35, now, now from registered, clock \
          ) \
          select id from registered"
     ));

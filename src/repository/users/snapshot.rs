@@ -7,6 +7,7 @@ use crate::{
     domain::{
         email::Email,
         legacy_name::LegacyName,
+        locale::Locale,
         phone::PhoneNumber,
         profile::{Bio, Location, PersonName, WebUrl},
         user::User,
@@ -44,6 +45,11 @@ impl From<&User> for Snapshot {
                 .location
                 .as_ref()
                 .map(Location::as_str)
+                .map(str::to_owned),
+            locale: profile
+                .locale
+                .as_ref()
+                .map(Locale::as_str)
                 .map(str::to_owned),
             profile_picture_url: url(&profile.profile_picture_url),
             linkedin_profile_url: url(&profile.linkedin_profile_url),

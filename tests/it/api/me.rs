@@ -30,7 +30,7 @@ async fn one_reads_and_changes_ones_own_account() {
     assert_eq!(id_of(&before.json()), ada.id);
     let all = json!({
         "nickname": "countess_ada", "first_name": "Ada", "middle_name": "Augusta", "last_name": "Lovelace",
-        "is_name_public": true, "bio": "Writes programs.", "location": "London",
+        "is_name_public": true, "bio": "Writes programs.", "location": "London", "locale": "en-GB",
         "profile_picture_url": "https://example.com/ada.png",
         "linkedin_profile_url": "https://linkedin.com/in/ada", "github_profile_url": "https://github.com/ada",
         // What is not for him to change is passed over.
@@ -90,6 +90,7 @@ async fn what_is_wrong_with_a_change_is_named() {
             json!({"location": "x".repeat(101)}),
             "body.location too_long",
         ),
+        (json!({"locale": "english"}), "body.locale invalid_locale"),
         (
             json!({"middle_name": "a\nb"}),
             "body.middle_name control_character",

@@ -86,7 +86,7 @@ async fn the_answer_is_the_whole_user_and_nothing_more() {
     let expected = json!({
         "id": id, "nickname": "Countess-Ada", "email": "ada@example.com", "email_verified": false,
         "phone_number": null, "first_name": "Ada", "middle_name": null, "last_name": "Lovelace",
-        "is_name_public": false, "bio": "Line one\nline two", "location": null,
+        "is_name_public": false, "bio": "Line one\nline two", "location": null, "locale": null,
         "profile_picture_url": "https://example.com/ada.png", "linkedin_profile_url": null,
         "github_profile_url": null, "role": "ANONYMOUS", "is_professional": false,
         "professional_status_updated_at": null, "is_locked": false, "deletion_due_at": null, "last_login_at": null,

@@ -6,3 +6,4 @@ mod delete;
 mod edit;
 mod last_admin;
 mod lock;
+mod search;

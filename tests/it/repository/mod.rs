@@ -16,6 +16,7 @@ mod sessions;
 mod signing_keys;
 mod user_counts;
 mod user_preferences;
+mod user_search;
 mod users;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -24,6 +25,7 @@ use user_management::{
     domain::{
         email::Email,
         id::{SessionId, UserId},
+        locale::Locale,
         login_name::LoginName,
         nickname::Nickname,
         password::PasswordHash,
@@ -99,6 +101,7 @@ fn user(number: u32) -> User {
             is_name_public: true,
             bio: Some(Bio::parse("Line one\nline two").unwrap()),
             location: Some(Location::parse("London").unwrap()),
+            locale: Some(Locale::parse("en-GB").unwrap()),
             profile_picture_url: Some(WebUrl::parse("https://example.com/a.png").unwrap()),
             linkedin_profile_url: None,
             github_profile_url: Some(WebUrl::parse("https://github.com/ada").unwrap()),

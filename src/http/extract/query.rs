@@ -1,0 +1,235 @@
+//! Queries: every parameter is known, stands there once, and is read; what isn't is named, and what
+//! exists is listed.
+
+use std::{convert::Infallible, str::FromStr};
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
+use url::form_urlencoded;
+
+use crate::error::{Error, FieldError, Result, Rule};
+
+/// The parameters of a request, unread.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    pairs: Vec<(String, String)>,
+    errors: Vec<FieldError>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = form_urlencoded::parse(query.as_bytes()).into_owned();
+        Ok(Self {
+            pairs: pairs.collect(),
+            errors: Vec::new(),
+        })
+    }
+}
+
+impl Query {
+    /// Notes each parameter that isn't one of these.
+    pub fn only(&mut self, known: &[&'static str]) {
+        let unknown = self
+            .pairs
+            .iter()
+            .filter(|(name, _)| !known.contains(&name.as_str()));
+        // A name is no secret, but may be long.
+        let names = unknown.map(|(name, _)| name.chars().take(50).collect::<String>());
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            self.errors.push(FieldError {
+                location: vec!["query".into(), name.into()],
+                message: format!("is no parameter; there are: {}", known.join(", ")).into(),
+                kind: "unknown_parameter",
+            });
+        }
+    }
+
+    /// The parameters but these, as a query.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> String {
+        let pairs = self
+            .pairs
+            .iter()
+            .filter(|(name, _)| !names.contains(&name.as_str()));
+        form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(pairs)
+            .finish()
+    }
+
+    /// Whether a parameter is there.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(known, _)| known == name)
+    }
+
+    /// Notes what is wrong with a parameter.
+    pub fn refuse(&mut self, name: &'static str, rule: Rule) {
+        self.errors.push(FieldError::query(name, rule));
+    }
+
+    /// Reads a parameter, if it is there.
+    pub fn read<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, Rule>,
+    ) -> Option<T> {
+        let mut values = self.pairs.iter().filter(|(known, _)| known == name);
+        let (_, text) = values.next()?;
+        let parsed = match values.next() {
+            None => parse(text),
+            Some(_) => Err(Rule::new("repeated", "must be given once")),
+        };
+        match parsed {
+            Ok(value) => Some(value),
+            Err(rule) => {
+                self.refuse(name, rule);
+                None
+            }
+        }
+    }
+
+    /// Reads values with commas between; none where the parameter isn't there.
+    pub fn read_list<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, Rule>,
+    ) -> Vec<T> {
+        let values = self.read(name, |text| {
+            text.split(',').map(|value| parse(value.trim())).collect()
+        });
+        values.unwrap_or_default()
+    }
+
+    /// Reads a whole number in this range.
+    pub fn read_number(&mut self, name: &'static str, least: u32, most: u32) -> Option<u32> {
+        self.read(name, |text| {
+            // The parser of numbers would take a plus.
+            let is_plain = text.bytes().all(|b| b.is_ascii_digit());
+            let number = u32::from_str(text).ok();
+            number
+                .filter(|number| is_plain && (least..=most).contains(number))
+                .ok_or_else(|| Rule {
+                    kind: "out_of_range",
+                    message: format!("must be a whole number from {least} to {most}").into(),
+                })
+        })
+    }
+
+    /// Reads a time; of a day that is named alone the first moment, or the last.
+    pub fn read_time(&mut self, name: &'static str, is_end: bool) -> Option<DateTime<Utc>> {
+        self.read(name, |text| time(text, is_end))
+    }
+
+    /// What was read, if nothing is wrong.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] naming each parameter that is.
+    pub fn finish<T>(self, value: T) -> Result<T> {
+        if self.errors.is_empty() {
+            Ok(value)
+        } else {
+            Err(Error::Invalid(self.errors))
+        }
+    }
+}
+
+/// A time (RFC 3339) or a day in UTC.
+fn time(text: &str, is_end: bool) -> Result<DateTime<Utc>, Rule> {
+    const INVALID: Rule = Rule::new(
+        "invalid_time",
+        "must be a time such as 2026-11-21T08:15:00Z, or a day such as 2026-11-21",
+    );
+    let time = if let Ok(day) = text.parse::<NaiveDate>() {
+        let start = day.and_time(NaiveTime::MIN).and_utc();
+        if is_end {
+            let next = start.checked_add_days(Days::new(1)).ok_or(INVALID)?;
+            next - TimeDelta::microseconds(1)
+        } else {
+            start
+        }
+    } else {
+        // A plus that nobody escaped has become a blank.
+        let text = text.replace(' ', "+");
+        DateTime::parse_from_rfc3339(&text)
+            .map_err(|_| INVALID)?
+            .to_utc()
+    };
+    // What PostgreSQL can tell.
+    let years = 1..=9999;
+    if years.contains(&chrono::Datelike::year(&time)) {
+        Ok(time)
+    } else {
+        Err(INVALID)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(text: &str) -> Query {
+        Query {
+            pairs: form_urlencoded::parse(text.as_bytes())
+                .into_owned()
+                .collect(),
+            errors: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_day_begins_with_its_first_and_ends_with_its_last_moment() {
+        for (text, is_end, read) in [
+            ("2026-11-21", false, "2026-11-21T00:00:00+00:00"),
+            ("2026-11-21", true, "2026-11-21T23:59:59.999999+00:00"),
+            ("2026-11-21T08:15:00Z", true, "2026-11-21T08:15:00+00:00"),
+            (
+                "2026-11-21T08:15:00 02:00",
+                false,
+                "2026-11-21T06:15:00+00:00",
+            ),
+        ] {
+            assert_eq!(time(text, is_end).unwrap().to_rfc3339(), read);
+        }
+        for bad in [
+            "",
+            "today",
+            "2026-13-01",
+            "2026-11-21 08:15",
+            "262000-01-01",
+            "0000-01-01",
+        ] {
+            assert!(time(bad, true).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let mut query = query("limit=%2B5&limt=3&q=a&q=b");
+        query.only(&["q", "limit"]);
+        query.read_number("limit", 1, 100);
+        query.read("q", |text| Ok(text.to_owned()));
+        let Err(Error::Invalid(errors)) = query.finish(()) else {
+            panic!("taken");
+        };
+        let told: Vec<_> = errors
+            .iter()
+            .map(|error| (error.path(), error.kind))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("query.limt".to_owned(), "unknown_parameter"),
+                ("query.limit".to_owned(), "out_of_range"),
+                ("query.q".to_owned(), "repeated"),
+            ]
+        );
+        assert!(errors[0].message.ends_with("q, limit"));
+    }
+}

@@ -1,0 +1,303 @@
+//! Searching the table `users`: filtered, sorted, a page at a time, and fast however many there are.
+//!
+//! # How a page is found
+//!
+//! Two ways lead to the first rows that a filter lets pass. One walks along the index of the order and
+//! looks at each row: quick where many rows pass, however many there are. The other gathers all rows
+//! that pass, by the indexes of the filter, and sorts them: quick where few do. Which one it is
+//! PostgreSQL can't tell well from its statistics, least of all for parts of texts, and a wrong guess
+//! costs seconds. So a short walk comes first, which finds the page or tells how rare such rows are.
+
+mod filter;
+mod order;
+mod totals;
+
+use sqlx::{FromRow, PgConnection};
+
+use super::users::{UserRow, columns_of};
+use crate::{
+    domain::{
+        user::User,
+        user_order::{Place, Tier, UserOrder},
+        user_search::UserFilter,
+    },
+    error::{Error, Result},
+};
+
+pub use filter::{Scope, Word};
+use filter::{Sql, push_branch, push_filter, push_tier_of};
+use order::{Branch, Fixed, branches, push_keys};
+pub use totals::{count, estimate};
+
+/// Rows that the first walk looks at: some 1 ms.
+const SHORT_WALK: usize = 1_000;
+/// Rows that the second walk looks at, where the first found some.
+const LONG_WALK: usize = 10_000;
+/// Rows that a first walk finds by chance where more than some thousands of a million pass.
+const SOME: usize = 2;
+
+/// Which users, and in which order.
+#[derive(Debug, Clone)]
+pub struct Search<'a> {
+    /// Which.
+    pub filter: &'a UserFilter,
+    /// The words of the filter's text, with those that are like them.
+    pub words: &'a [Word],
+    /// In which order; the best match only with words.
+    pub order: &'a UserOrder,
+}
+
+/// Which page.
+#[derive(Debug, Clone, Copy)]
+pub struct PageOf<'a> {
+    /// The place before it, in the direction in which it is read; none: from the beginning.
+    pub after: Option<&'a Place>,
+    /// Whether the order is read backwards: the page before a place, last row first.
+    pub backwards: bool,
+    /// Rows to pass over.
+    pub skip: u32,
+    /// Rows at most.
+    pub limit: u32,
+}
+
+/// A page of users.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The users, and their places.
+    pub users: Vec<(User, Place)>,
+    /// How many users pass the filter, where that came to light.
+    pub total: Option<u64>,
+}
+
+#[derive(FromRow)]
+struct Row {
+    #[sqlx(flatten)]
+    user: UserRow,
+    keys: Vec<String>,
+    tier: Option<i32>,
+    total: i64,
+}
+
+impl TryFrom<Row> for (User, Place) {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let user = User::try_from(row.user)?;
+        let tier = row.tier.and_then(|tier| usize::try_from(tier).ok());
+        let place = Place {
+            tier: tier.and_then(|tier| Tier::ALL.get(tier).copied()),
+            keys: row.keys,
+            id: user.id,
+        };
+        Ok((user, place))
+    }
+}
+
+/// A page of the users that are searched for.
+///
+/// # Errors
+///
+/// If the database fails.
+///
+/// # Concurrency
+///
+/// Several statements; a user who changes between them is listed where one of them finds him, once.
+pub async fn find_page(
+    connection: &mut PgConnection,
+    search: &Search<'_>,
+    page: PageOf<'_>,
+) -> Result<Found> {
+    let keys = match search.order {
+        UserOrder::By(keys) => &keys[..],
+        UserOrder::BestMatch => &[],
+    };
+    let mut branches = branches(search.order, page.backwards);
+    if let Some(place) = page.after {
+        let at = branches.iter().position(|branch| branch.holds(place, keys));
+        branches.drain(..at.unwrap_or_default());
+    }
+    let is_whole = page.after.is_none();
+    let skip = usize::try_from(page.skip).unwrap_or(usize::MAX);
+    let wanted = skip + usize::try_from(page.limit).unwrap_or(usize::MAX);
+    let mut passing = None;
+    if *search.order == UserOrder::BestMatch {
+        let counts = sample_tiers(connection, search).await?;
+        if counts.iter().sum::<usize>() < SOME {
+            branches = vec![Branch::of_all_tiers(page.backwards)];
+        }
+        passing = Some(counts);
+    }
+    let mut found = Found::default();
+    for (number, branch) in branches.iter().enumerate() {
+        let missing = wanted - found.users.len();
+        let after = page.after.filter(|_| number == 0);
+        let is_rare = passing.is_some_and(|counts| branch.passing(&counts) < SOME);
+        let mut part = if is_rare || search.is_selective() {
+            gather(connection, search, branch, after, missing).await?
+        } else {
+            find_part(connection, search, branch, after, missing).await?
+        };
+        if is_whole && branches.len() == 1 {
+            found.total = part.total;
+        }
+        part.users
+            .retain(|(user, _)| found.users.iter().all(|(known, _)| known.id != user.id));
+        found.users.append(&mut part.users);
+        if found.users.len() >= wanted {
+            break;
+        }
+    }
+    found.users.drain(..found.users.len().min(skip));
+    Ok(found)
+}
+
+async fn find_part(
+    connection: &mut PgConnection,
+    search: &Search<'_>,
+    branch: &Branch,
+    after: Option<&Place>,
+    limit: usize,
+) -> Result<Found> {
+    if search.is_open() && branch.fixed.is_empty() {
+        return walk(connection, search, branch, after, limit, limit).await;
+    }
+    for length in [SHORT_WALK, LONG_WALK] {
+        let walked = walk(connection, search, branch, after, length.max(limit), limit).await?;
+        let passed = walked.users.len();
+        if passed >= limit {
+            return Ok(walked);
+        }
+        if passed < SOME {
+            break;
+        }
+    }
+    gather(connection, search, branch, after, limit).await
+}
+
+/// How many of the oldest users match in each tier.
+async fn sample_tiers(connection: &mut PgConnection, search: &Search<'_>) -> Result<[usize; 4]> {
+    let mut sql = Sql::new("select tier, count(*) from (select ");
+    push_tier_of(&mut sql, search.words);
+    sql.push(" as tier from (select users.* from users order by id limit ")
+        .push_bind(rows(SHORT_WALK))
+        .push(") users where true");
+    push_filter(&mut sql, search.filter, search.words);
+    sql.push(") sampled group by tier");
+    let sampled: Vec<(Option<i32>, i64)> = sql.build_query_as().fetch_all(connection).await?;
+    let mut counts = [0; 4];
+    for (tier, count) in sampled {
+        let tier = tier.and_then(|tier| usize::try_from(tier).ok());
+        if let Some(counted) = tier.and_then(|tier| counts.get_mut(tier)) {
+            *counted = usize::try_from(count).unwrap_or(usize::MAX);
+        }
+    }
+    Ok(counts)
+}
+
+fn rows(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+impl Search<'_> {
+    /// Whether everybody passes.
+    fn is_open(&self) -> bool {
+        *self.filter == UserFilter::default()
+    }
+
+    /// Whether one user passes at most.
+    fn is_selective(&self) -> bool {
+        use crate::domain::user_search::TextMatch::Exact;
+        matches!(self.filter.nickname, Some(Exact(_)))
+            || matches!(self.filter.email, Some(Exact(_)))
+    }
+
+    fn push_columns(&self, sql: &mut Sql) {
+        sql.push(columns_of!("users")).push(", ");
+        push_keys(sql, self.order);
+        sql.push(" as keys, tier, ");
+    }
+
+    /// Writes how well the row matches, where that counts.
+    fn push_tier(&self, sql: &mut Sql) {
+        if *self.order == UserOrder::BestMatch {
+            push_tier_of(sql, self.words);
+        } else {
+            sql.push("null::integer");
+        }
+        sql.push(" as tier");
+    }
+}
+
+/// Looks at so many rows along the order.
+async fn walk(
+    connection: &mut PgConnection,
+    search: &Search<'_>,
+    branch: &Branch,
+    after: Option<&Place>,
+    length: usize,
+    limit: usize,
+) -> Result<Found> {
+    let mut sql = Sql::new("select ");
+    search.push_columns(&mut sql);
+    sql.push("0::bigint as total from (select users.*, ");
+    search.push_tier(&mut sql);
+    sql.push(" from users where true");
+    let bounds = |fixed: &&Fixed| matches!(fixed, Fixed::Present(_));
+    let bounds = Branch {
+        fixed: branch.fixed.iter().filter(bounds).copied().collect(),
+        ..Branch::default()
+    };
+    push_branch(&mut sql, &bounds, search.words);
+    if let Some(place) = after {
+        branch.push_after(&mut sql, place);
+    }
+    branch.push_order(&mut sql);
+    sql.push(" limit ")
+        .push_bind(rows(length))
+        .push(") users where true");
+    push_filter(&mut sql, search.filter, search.words);
+    push_branch(&mut sql, branch, search.words);
+    branch.push_order(&mut sql);
+    sql.push(" limit ").push_bind(rows(limit));
+    let found: Vec<Row> = sql.build_query_as().fetch_all(connection).await?;
+    let users: Result<_> = found.into_iter().map(TryInto::try_into).collect();
+    Ok(Found {
+        users: users?,
+        total: None,
+    })
+}
+
+/// Gathers all rows that pass, and sorts them.
+async fn gather(
+    connection: &mut PgConnection,
+    search: &Search<'_>,
+    branch: &Branch,
+    after: Option<&Place>,
+    limit: usize,
+) -> Result<Found> {
+    let mut sql = Sql::new("with matches as materialized (select users.*, ");
+    search.push_tier(&mut sql);
+    sql.push(" from users where true");
+    push_filter(&mut sql, search.filter, search.words);
+    push_branch(&mut sql, branch, search.words);
+    sql.push(") select ");
+    search.push_columns(&mut sql);
+    sql.push("(select count(*) from matches) as total from matches users where true");
+    if let Some(place) = after {
+        branch.push_after(&mut sql, place);
+    }
+    branch.push_order(&mut sql);
+    sql.push(" limit ").push_bind(rows(limit));
+    // Planned for these very values: which index is best depends on them.
+    let found: Vec<Row> = sql
+        .build_query_as()
+        .persistent(false)
+        .fetch_all(connection)
+        .await?;
+    let total = found.first().map_or(0, |row| row.total);
+    let users: Result<_> = found.into_iter().map(TryInto::try_into).collect();
+    Ok(Found {
+        users: users?,
+        total: after.is_none().then(|| u64::try_from(total).unwrap_or(0)),
+    })
+}

@@ -1,0 +1,265 @@
+//! In which order: keys, places, and the parts that an order falls into.
+
+use super::filter::Sql;
+use crate::domain::{
+    role::Role,
+    user_order::{Place, SortField, SortKey, Tier, UserOrder},
+};
+
+impl SortField {
+    /// What is sorted by, as its index has it.
+    pub(super) fn expression(self) -> &'static str {
+        match self {
+            Self::Nickname => "lower(nickname)",
+            Self::Email => "coalesce(lower(email), '')",
+            Self::FirstName => "(coalesce(search_form(first_name), '') collate \"C\")",
+            Self::LastName => "(coalesce(search_form(last_name), '') collate \"C\")",
+            Self::Role => {
+                "case role when 'ANONYMOUS' then 0 when 'AUTHENTICATED' then 1 when 'MANAGER' then 2 else 3 end"
+            }
+            Self::IsProfessional => "is_professional",
+            Self::CreatedAt => "created_at",
+            Self::LastLoginAt => "coalesce(last_login_at, '-infinity')",
+        }
+    }
+
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Nickname | Self::Email | Self::FirstName | Self::LastName => "text",
+            Self::Role => "integer",
+            Self::IsProfessional => "boolean",
+            Self::CreatedAt | Self::LastLoginAt => "timestamptz",
+        }
+    }
+
+    /// What stands for a value that is absent, if one may be: less than all others.
+    pub(super) fn absent(self) -> &'static str {
+        match self {
+            Self::LastLoginAt => "'-infinity'",
+            _ => "''",
+        }
+    }
+
+    fn may_be_absent(self) -> bool {
+        match self {
+            Self::Email | Self::FirstName | Self::LastName | Self::LastLoginAt => true,
+            Self::Nickname | Self::Role | Self::IsProfessional | Self::CreatedAt => false,
+        }
+    }
+}
+
+/// What all rows of a branch have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fixed {
+    Role(Role),
+    Professional(bool),
+    Absent(SortField),
+    Present(SortField),
+    Tier(Tier),
+}
+
+/// A part of an order: rows that have something in common, sorted by keys of which the first has an
+/// index to walk along.
+///
+/// An order by a field of few values falls into one branch for each, one after the other. So does an
+/// order by several fields where the first may be absent: so many rows lack it that the second decides.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Branch {
+    pub(super) fixed: Vec<Fixed>,
+    /// How many of the order's keys are fixed.
+    pub(super) depth: usize,
+    pub(super) keys: Vec<SortKey>,
+    /// The direction of the ids of rows that are alike.
+    pub(super) descending: bool,
+    /// Whether the tier is sorted by before all else.
+    pub(super) by_tier: bool,
+}
+
+/// The branches of an order, in its direction or backwards.
+pub(super) fn branches(order: &UserOrder, backwards: bool) -> Vec<Branch> {
+    let keys = match order {
+        UserOrder::BestMatch => {
+            let mut tiers = Tier::ALL.map(|tier| Branch {
+                fixed: vec![Fixed::Tier(tier)],
+                descending: backwards,
+                ..Branch::default()
+            });
+            if backwards {
+                tiers.reverse();
+            }
+            return tiers.into();
+        }
+        UserOrder::By(keys) => keys,
+    };
+    let keys: Vec<SortKey> = keys
+        .iter()
+        .map(|key| SortKey {
+            descending: key.descending != backwards,
+            ..*key
+        })
+        .collect();
+    let whole = Branch {
+        descending: keys.last().is_some_and(|key| key.descending),
+        keys,
+        ..Branch::default()
+    };
+    split(whole)
+}
+
+fn split(branch: Branch) -> Vec<Branch> {
+    let Some(&key) = branch.keys.first() else {
+        return vec![branch];
+    };
+    let fix = |fixed| {
+        let mut part = branch.clone();
+        part.fixed.push(fixed);
+        part.keys.remove(0);
+        part.depth += 1;
+        split(part)
+    };
+    let mut parts: Vec<Vec<Branch>> = match key.field {
+        SortField::Role => Role::ALL
+            .into_iter()
+            .map(|role| fix(Fixed::Role(role)))
+            .collect(),
+        SortField::IsProfessional => [false, true]
+            .into_iter()
+            .map(|is| fix(Fixed::Professional(is)))
+            .collect(),
+        field if field.may_be_absent() && branch.keys.len() > 1 => {
+            let mut present = branch.clone();
+            present.fixed.push(Fixed::Present(field));
+            vec![fix(Fixed::Absent(field)), vec![present]]
+        }
+        _ => return vec![branch],
+    };
+    if key.descending {
+        parts.reverse();
+    }
+    parts.into_iter().flatten().collect()
+}
+
+impl Branch {
+    /// The whole order of best match, for few rows.
+    pub(super) fn of_all_tiers(descending: bool) -> Self {
+        Self {
+            descending,
+            by_tier: true,
+            ..Self::default()
+        }
+    }
+
+    /// How many rows of a sample are in this branch, by their tiers.
+    pub(super) fn passing(&self, counts: &[usize; 4]) -> usize {
+        let of_tier = |fixed: &Fixed| match fixed {
+            Fixed::Tier(tier) => Some(counts[*tier as usize]),
+            _ => None,
+        };
+        self.fixed.iter().find_map(of_tier).unwrap_or_default()
+    }
+
+    /// Whether a place is in this branch.
+    pub(super) fn holds(&self, place: &Place, keys: &[SortKey]) -> bool {
+        let value_of = |field| {
+            let at = keys.iter().position(|key| key.field == field);
+            at.and_then(|at| place.keys.get(at)).map(String::as_str)
+        };
+        self.fixed.iter().all(|fixed| match *fixed {
+            Fixed::Role(role) => {
+                let rank = (role as u8).to_string();
+                value_of(SortField::Role) == Some(&rank)
+            }
+            Fixed::Professional(is) => {
+                value_of(SortField::IsProfessional) == Some(if is { "true" } else { "false" })
+            }
+            Fixed::Absent(field) => value_of(field) == Some(field.absent().trim_matches('\'')),
+            Fixed::Present(field) => value_of(field) != Some(field.absent().trim_matches('\'')),
+            Fixed::Tier(tier) => place.tier == Some(tier),
+        })
+    }
+
+    /// Writes that rows come after a place in this branch, with `and` before it.
+    pub(super) fn push_after(&self, sql: &mut Sql, place: &Place) {
+        let values: Vec<&String> = place.keys.iter().skip(self.depth).collect();
+        let directions = self.keys.iter().map(|key| key.descending);
+        if directions.clone().all(|is| is == self.descending) {
+            // One comparison of rows, by which an index is entered at the very place.
+            sql.push(" and (");
+            if self.by_tier {
+                sql.push("tier, ");
+            }
+            for key in &self.keys {
+                sql.push(key.field.expression()).push(", ");
+            }
+            sql.push("id) ").push(sign(self.descending)).push(" (");
+            if self.by_tier {
+                sql.push(format!("{}, ", place.tier.map_or(0, |tier| tier as i32)));
+            }
+            for (key, value) in self.keys.iter().zip(&values) {
+                push_value(sql, key.field, value);
+                sql.push(", ");
+            }
+            sql.push_bind(place.id).push(")");
+            return;
+        }
+        for (key, value) in self.keys.iter().zip(&values).take(1) {
+            sql.push(" and ").push(key.field.expression());
+            sql.push(" ").push(sign(key.descending)).push("= ");
+            push_value(sql, key.field, value);
+        }
+        sql.push(" and (");
+        for (key, value) in self.keys.iter().zip(&values) {
+            let expression = key.field.expression();
+            sql.push(expression).push(" ").push(sign(key.descending));
+            sql.push(" ");
+            push_value(sql, key.field, value);
+            sql.push(" or ").push(expression).push(" = ");
+            push_value(sql, key.field, value);
+            sql.push(" and (");
+        }
+        sql.push("id ").push(sign(self.descending)).push(" ");
+        sql.push_bind(place.id);
+        sql.push(")".repeat(self.keys.len() + 1));
+    }
+
+    /// Writes `order by …`.
+    pub(super) fn push_order(&self, sql: &mut Sql) {
+        sql.push(" order by ");
+        if self.by_tier {
+            sql.push(if self.descending {
+                "tier desc, "
+            } else {
+                "tier, "
+            });
+        }
+        for key in &self.keys {
+            sql.push(key.field.expression());
+            sql.push(if key.descending { " desc, " } else { ", " });
+        }
+        sql.push(if self.descending { "id desc" } else { "id" });
+    }
+}
+
+fn sign(descending: bool) -> &'static str {
+    if descending { "<" } else { ">" }
+}
+
+fn push_value(sql: &mut Sql, field: SortField, value: &str) {
+    sql.push_bind(value.to_owned())
+        .push("::")
+        .push(field.kind());
+}
+
+/// Writes an array of a row's values of an order's keys.
+pub(super) fn push_keys(sql: &mut Sql, order: &UserOrder) {
+    sql.push("array[");
+    if let UserOrder::By(keys) = order {
+        for (number, key) in keys.iter().enumerate() {
+            if number > 0 {
+                sql.push(", ");
+            }
+            sql.push(key.field.expression()).push("::text");
+        }
+    }
+    sql.push("]::text[]");
+}

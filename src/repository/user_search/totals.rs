@@ -1,0 +1,57 @@
+//! How many users pass a filter.
+
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use super::{
+    Word,
+    filter::{Sql, push_filter},
+};
+use crate::{domain::user_search::UserFilter, error::Result};
+
+/// How many users pass a filter, counted one by one, but not further than `bound`.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn count(
+    connection: &mut PgConnection,
+    filter: &UserFilter,
+    words: &[Word],
+    bound: Option<u64>,
+) -> Result<u64> {
+    let mut sql = Sql::new("select count(*) from (select 1 from users where true");
+    push_filter(&mut sql, filter, words);
+    if let Some(bound) = bound {
+        sql.push(" limit ")
+            .push_bind(i64::try_from(bound).unwrap_or(i64::MAX));
+    }
+    sql.push(") counted");
+    let count: i64 = sql
+        .build_query_scalar()
+        .persistent(false)
+        .fetch_one(connection)
+        .await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// About how many users pass a filter, by the database's statistics.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn estimate(
+    connection: &mut PgConnection,
+    filter: &UserFilter,
+    words: &[Word],
+) -> Result<u64> {
+    let mut sql = Sql::new("explain (format json) select 1 from users where true");
+    push_filter(&mut sql, filter, words);
+    let plan: Value = sql
+        .build_query_scalar()
+        .persistent(false)
+        .fetch_one(connection)
+        .await?;
+    let rows = plan.pointer("/0/Plan/Plan Rows").and_then(Value::as_u64);
+    Ok(rows.unwrap_or(0))
+}

@@ -1,0 +1,79 @@
+//! How many users a search finds: exact where that is cheap, else an estimate.
+
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+
+use crate::{
+    domain::user_search::UserFilter,
+    error::Result,
+    repository::{
+        user_search::{self, Found, Search},
+        users,
+    },
+};
+
+/// Totals up to here are exact, and so is every one where there are few users at all.
+pub const EXACT_UP_TO: u64 = 1_000;
+/// So few users are counted one by one.
+const FEW_USERS: u64 = 20_000;
+/// By statistics that are off by no more than this factor it is known whether there are more than
+/// [`EXACT_UP_TO`].
+const TRUST: u64 = 10;
+
+/// How many users there are in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Total {
+    /// The number.
+    pub count: u64,
+    /// Whether it is an estimate.
+    pub is_estimate: bool,
+}
+
+/// What counts beside the search.
+pub(super) struct Counting {
+    pub(super) exactly: bool,
+    pub(super) skip: u32,
+    pub(super) has_more: bool,
+}
+
+/// How many users the search finds, of whom a page is found.
+pub(super) async fn total(
+    connection: &mut PgConnection,
+    search: &Search<'_>,
+    found: &Found,
+    counting: Counting,
+) -> Result<Total> {
+    let exact = |count| Total {
+        count,
+        is_estimate: false,
+    };
+    if let Some(count) = found.total {
+        return Ok(exact(count));
+    }
+    let seen = u64::from(counting.skip) + u64::try_from(found.users.len()).unwrap_or(0);
+    if !counting.has_more && (!found.users.is_empty() || counting.skip == 0) {
+        return Ok(exact(seen));
+    }
+    let everybody = users::count(connection).await?;
+    if *search.filter == UserFilter::default() {
+        return Ok(exact(everybody));
+    }
+    if counting.exactly || everybody <= FEW_USERS {
+        let count = user_search::count(connection, search.filter, search.words, None).await?;
+        return Ok(exact(count));
+    }
+    let estimate = user_search::estimate(connection, search.filter, search.words).await?;
+    if estimate <= EXACT_UP_TO * TRUST {
+        let bound = Some(EXACT_UP_TO + 1);
+        let count = user_search::count(connection, search.filter, search.words, bound).await?;
+        if count <= EXACT_UP_TO {
+            return Ok(exact(count));
+        }
+    }
+    Ok(Total {
+        count: estimate
+            .clamp(EXACT_UP_TO + 1, everybody.max(EXACT_UP_TO + 1))
+            .max(seen + 1),
+        is_estimate: true,
+    })
+}
