@@ -65,10 +65,13 @@ create function search_words_of(
 ) returns setof text
     language sql immutable parallel safe
 begin atomic
-    select distinct word from regexp_split_to_table(
-        search_form(nickname || ' ' || coalesce(split_part(email, '@', 1), '') || ' ' || coalesce(first_name, '')
-            || ' ' || coalesce(middle_name, '') || ' ' || coalesce(last_name, '')),
-        '[\x01-\x60\x7b-\x7f]+') as word
+    select distinct word from string_to_table(
+        translate(
+            search_form(nickname || ' ' || coalesce(split_part(email, '@', 1), '') || ' ' || coalesce(first_name, '')
+                || ' ' || coalesce(middle_name, '') || ' ' || coalesce(last_name, '')),
+            '0123456789!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~',
+            repeat(' ', 42)),
+        ' ') as word
     where char_length(word) between 4 and 30;
 end;
 

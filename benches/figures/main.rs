@@ -6,14 +6,14 @@
 //! missed is printed as MISSED, and only a failed request or server fails the run.
 //!
 //! ```text
-//! cargo bench                      # everything, some five minutes
+//! cargo bench                      # everything, some ten minutes
 //! cargo bench -- --quick           # the same, shorter and noisier
 //! cargo bench -- read list         # only these works
 //! ```
 //!
 //! # Where to look
 //!
-//! `work` and `sessions` have the works, `bench` what they share, `limits` what they are compared with, `client`
+//! `work`, `sessions` and `search` have the works, `bench` what they share, `limits` what they are compared with, `client`
 //! makes the load, `server` and `seed` make what is measured, `process` reads CPU time and memory, `report` is the table.
 //!
 //! It needs Linux, for `/proc`.
@@ -27,14 +27,21 @@
 mod bench;
 mod client;
 mod limits;
+mod population;
 mod process;
 mod report;
+mod search;
 mod seed;
 mod server;
 mod sessions;
 mod work;
 
-use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, path::PathBuf, time::Duration};
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum, builder::PossibleValue};
@@ -114,6 +121,8 @@ enum Work {
     Sessions,
     /// Memory some time after the load.
     AfterLoad,
+    /// Searches of a million users.
+    Search,
 }
 
 fn main() -> Result<()> {
@@ -158,9 +167,38 @@ async fn run(works: &[Work], quick: bool) -> Result<()> {
         .permissions(Permissions::from_mode(0o711))
         .tempdir_in("/var/tmp")?;
 
+    println!("{machine}\n");
+    let is_wanted = |work: &Work| works.is_empty() || works.contains(work);
+    let (search, others): (Vec<Work>, Vec<Work>) = Work::value_variants()
+        .iter()
+        .filter(|work| is_wanted(work))
+        .partition(|work| **work == Work::Search);
+    if !others.is_empty() {
+        run_others(&subdirectory(directory.path(), "others")?, times, &others).await?;
+    }
+    if !search.is_empty() {
+        eprintln!("measuring search");
+        let report = search::run(&subdirectory(directory.path(), "search")?, times).await?;
+        println!("{report}");
+    }
+    println!("{EXPLANATION}");
+    directory
+        .close()
+        .context("cannot remove the benchmark's directory")
+}
+
+/// A directory that PostgreSQL's own user passes through.
+fn subdirectory(directory: &Path, name: &str) -> Result<PathBuf> {
+    let path = directory.join(name);
+    std::fs::create_dir(&path)?;
+    std::fs::set_permissions(&path, Permissions::from_mode(0o711))?;
+    Ok(path)
+}
+
+async fn run_others(directory: &Path, times: Times, works: &[Work]) -> Result<()> {
     eprintln!("starting the server and making {} users", seed::USERS);
-    let server = Server::start(directory.path(), server::ANY_PORT).await?;
-    let database = server::database(directory.path())?;
+    let server = Server::start(directory, server::ANY_PORT).await?;
+    let database = server::database(directory)?;
     let ids = seed::seed(&database).await?;
     let mut connection = PgConnection::connect_with(&database).await?;
     let version: String = sqlx::query_scalar("show server_version")
@@ -168,23 +206,17 @@ async fn run(works: &[Work], quick: bool) -> Result<()> {
         .await?;
     connection.close().await?;
 
-    let mut bench = Bench::new(directory.path(), times, server, ids).await?;
+    let mut bench = Bench::new(directory, times, server, ids).await?;
     let measured = measure(&mut bench, works).await;
-    println!("{machine}, PostgreSQL {version}, {} users\n", seed::USERS);
+    println!("PostgreSQL {version}, {} users\n", seed::USERS);
     // What was measured before something failed is worth seeing too.
-    println!("{}\n{EXPLANATION}", bench.report);
+    println!("{}", bench.report);
     measured?;
-    bench.server.stop()?;
-    directory
-        .close()
-        .context("cannot remove the benchmark's directory")
+    bench.server.stop()
 }
 
 async fn measure(bench: &mut Bench<'_>, works: &[Work]) -> Result<()> {
-    for work in Work::value_variants() {
-        if !works.is_empty() && !works.contains(work) {
-            continue;
-        }
+    for work in works {
         let value = work.to_possible_value();
         let name = value.as_ref().map_or("", PossibleValue::get_name);
         eprintln!("measuring {name}");
@@ -200,6 +232,8 @@ async fn measure(bench: &mut Bench<'_>, works: &[Work]) -> Result<()> {
             Work::Register => bench.register().await,
             Work::Sessions => bench.sessions().await,
             Work::AfterLoad => bench.after_load().await,
+            // On a server of its own.
+            Work::Search => Ok(()),
         }
         .with_context(|| format!("cannot measure {name}"))?;
     }

@@ -20,6 +20,8 @@ pub struct Measured {
     pub per_second: f64,
     /// The median of latencies, in milliseconds.
     pub p50: f64,
+    /// The latency that one in twenty exceeds, in milliseconds.
+    pub p95: f64,
     /// The latency that one in a hundred exceeds, in milliseconds.
     pub p99: f64,
     /// CPU time a request of the process that does the work, in milliseconds.
@@ -47,6 +49,7 @@ impl Measured {
             requests: latencies.len(),
             per_second: latencies.len() as f64 / elapsed.as_secs_f64(),
             p50: millis(percentile(50)),
+            p95: millis(percentile(95)),
             p99: millis(percentile(99)),
             cpu: None,
             postgres_cpu: None,
@@ -67,6 +70,7 @@ impl Measured {
             requests: runs.iter().map(|run| run.requests).sum(),
             per_second: mean(|run| run.per_second),
             p50: mean(|run| run.p50),
+            p95: mean(|run| run.p95),
             p99: mean(|run| run.p99),
             cpu: optional_mean(|run| run.cpu),
             postgres_cpu: optional_mean(|run| run.postgres_cpu),

@@ -179,7 +179,7 @@ async fn sample_tiers(connection: &mut PgConnection, search: &Search<'_>) -> Res
     let mut sql = Sql::new("select tier, count(*) from (select ");
     push_tier_of(&mut sql, search.words);
     sql.push(" as tier from (select users.* from users order by id limit ")
-        .push_bind(rows(SHORT_WALK))
+        .push(SHORT_WALK)
         .push(") users where true");
     push_filter(&mut sql, search.filter, search.words);
     sql.push(") sampled group by tier");
@@ -228,7 +228,8 @@ impl Search<'_> {
     }
 }
 
-/// Looks at so many rows along the order.
+/// Looks at so many rows along the order. The numbers stand in the statement, so that one plan is good for
+/// all values.
 async fn walk(
     connection: &mut PgConnection,
     search: &Search<'_>,
@@ -252,13 +253,11 @@ async fn walk(
         branch.push_after(&mut sql, place);
     }
     branch.push_order(&mut sql);
-    sql.push(" limit ")
-        .push_bind(rows(length))
-        .push(") users where true");
+    sql.push(" limit ").push(length).push(") users where true");
     push_filter(&mut sql, search.filter, search.words);
     push_branch(&mut sql, branch, search.words);
     branch.push_order(&mut sql);
-    sql.push(" limit ").push_bind(rows(limit));
+    sql.push(" limit ").push(limit);
     let found: Vec<Row> = sql.build_query_as().fetch_all(connection).await?;
     let users: Result<_> = found.into_iter().map(TryInto::try_into).collect();
     Ok(Found {
