@@ -10,6 +10,7 @@ pub mod actor;
 pub mod email;
 pub mod id;
 pub mod idempotency;
+pub mod imported_hash;
 pub mod legacy_name;
 pub mod lockout;
 pub mod login_name;

@@ -12,6 +12,7 @@ mod export;
 mod headers;
 mod health;
 mod idempotency;
+mod imported_hashes;
 mod keys;
 mod lockout;
 mod login;
