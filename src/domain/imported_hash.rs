@@ -18,7 +18,7 @@ pub const MAX_SCRYPT_WORK: u64 = 512 * 1024;
 /// Greatest cost of bcrypt, the logarithm of its rounds.
 pub const MAX_BCRYPT_COST: u32 = 15;
 /// Most rounds of PBKDF2.
-pub const MAX_PBKDF2_ROUNDS: u32 = 4_000_000;
+pub const MAX_PBKDF2_ROUNDS: u32 = 3_000_000;
 /// Most rounds of SHA-crypt.
 pub const MAX_SHA_CRYPT_ROUNDS: u32 = 1_000_000;
 

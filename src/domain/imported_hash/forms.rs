@@ -52,8 +52,8 @@ pub(super) fn read(text: &str) -> Result<Scheme, Rule> {
             "pbkdf2" | "pbkdf2-sha1" => pbkdf2_modular(Pbkdf2Digest::Sha1, rest),
             "pbkdf2-sha256" => pbkdf2_modular(Pbkdf2Digest::Sha256, rest),
             "pbkdf2-sha512" => pbkdf2_modular(Pbkdf2Digest::Sha512, rest),
-            "5" => sha_crypt(rest, 43),
-            "6" => sha_crypt(rest, 86),
+            "5" => sha_crypt(rest, 43, b"./0123456789ABCD"),
+            "6" => sha_crypt(rest, 86, b"./01"),
             _ => Err(UNKNOWN),
         };
     }
@@ -277,7 +277,8 @@ fn scrypt_of_werkzeug(n: &str, r: &str, p: &str, text: &str) -> Result<Scheme, R
     scrypt_of(n, r, p, salt, hexadecimal(output)?)
 }
 
-fn sha_crypt(text: &str, output_characters: usize) -> Result<Scheme, Rule> {
+/// `last` has the characters that the output may end with: the others have bits that belong to no byte.
+fn sha_crypt(text: &str, output_characters: usize, last: &[u8]) -> Result<Scheme, Rule> {
     let is_text = |text: &str| {
         text.bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"./".contains(&byte))
@@ -297,7 +298,9 @@ fn sha_crypt(text: &str, output_characters: usize) -> Result<Scheme, Rule> {
         None => text,
     };
     let [salt, output] = fields(text, '$')?;
-    let is_whole = (1..=16).contains(&salt.len()) && output.len() == output_characters;
+    let is_whole = (1..=16).contains(&salt.len())
+        && output.len() == output_characters
+        && output.ends_with(|end: char| last.contains(&(end as u8)));
     if !is_whole || !is_text(salt) || !is_text(output) {
         return Err(MALFORMED);
     }
