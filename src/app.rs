@@ -49,6 +49,7 @@ use crate::{
         queue::Queue,
         rate_limits::RateLimits,
         registration::{EnsuredAdmin, NewAccount, Registration, RegistrationPolicy},
+        roles::Roles,
         session_cache::SessionCache,
         sessions::{self, Sessions},
         signing_keys::SigningKeys,
@@ -230,6 +231,11 @@ impl App {
             },
             PurposeKey::derive(&secret_key, "own password"),
         ));
+        let roles = Arc::new(Roles::new(
+            platform.clone(),
+            Arc::clone(&cache),
+            Arc::clone(&mails),
+        ));
         let services = Services {
             registration: Arc::new(Registration::new(
                 platform.clone(),
@@ -255,7 +261,9 @@ impl App {
                 Arc::clone(&cache),
                 Arc::clone(&login),
                 Arc::clone(&mails),
+                Arc::clone(&roles),
             )),
+            roles,
             export: Arc::new(Export::new(platform.clone(), Arc::clone(&login))),
             me: Arc::new(Me::new(
                 platform.clone(),

@@ -26,6 +26,7 @@ pub mod profiles;
 pub mod queue;
 pub mod rate_limits;
 pub mod registration;
+pub mod roles;
 pub mod session_cache;
 pub mod sessions;
 pub mod signing_keys;
@@ -38,7 +39,8 @@ use self::{
     deletion::Deletion, email_change::EmailChanges, export::Export, idempotency::Idempotency,
     login::Login, mail::Mails, maintenance::Maintenance, me::Me, password_reset::PasswordReset,
     passwords::Passwords, preferences::Preferences, profiles::Profiles, registration::Registration,
-    sessions::Sessions, signing_keys::SigningKeys, users::Users, verification::Verification,
+    roles::Roles, sessions::Sessions, signing_keys::SigningKeys, users::Users,
+    verification::Verification,
 };
 use crate::{error::Error, infra::password_hasher::Busy};
 
@@ -77,6 +79,8 @@ pub struct Services {
     pub export: Arc<Export>,
     /// Manages users.
     pub users: Arc<Users>,
+    /// Changes roles.
+    pub roles: Arc<Roles>,
     /// Enqueues and sends mail.
     pub mails: Arc<Mails>,
     /// Clears away what has expired.

@@ -15,6 +15,7 @@ pub mod passwords;
 mod profile_body;
 pub mod profiles;
 pub mod registration;
+pub mod roles;
 pub mod sessions;
 pub mod text_schemas;
 pub mod tokens;
@@ -48,5 +49,6 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .merge(email_change::router())
         .merge(deletion::router())
         .merge(users::router())
+        .merge(roles::router())
         .merge(health::router())
 }

@@ -23,6 +23,7 @@ mod phone_accounts;
 mod rate_limits;
 mod refresh;
 mod registration;
+mod roles;
 mod sessions;
 mod stolen_sessions;
 mod urls;
