@@ -50,6 +50,7 @@ use crate::{
         queue::Queue,
         rate_limits::RateLimits,
         registration::{EnsuredAdmin, NewAccount, Registration, RegistrationPolicy},
+        roles::Roles,
         session_cache::SessionCache,
         sessions::{self, Sessions},
         signing_keys::SigningKeys,
@@ -232,6 +233,11 @@ impl App {
             },
             PurposeKey::derive(&secret_key, "own password"),
         ));
+        let roles = Arc::new(Roles::new(
+            platform.clone(),
+            Arc::clone(&cache),
+            Arc::clone(&mails),
+        ));
         let services = Services {
             registration: Arc::new(Registration::new(
                 platform.clone(),
@@ -261,7 +267,9 @@ impl App {
                 Arc::clone(&cache),
                 Arc::clone(&login),
                 Arc::clone(&mails),
+                Arc::clone(&roles),
             )),
+            roles,
             export: Arc::new(Export::new(platform.clone(), Arc::clone(&login))),
             me: Arc::new(Me::new(
                 platform.clone(),

@@ -113,7 +113,12 @@ macro_rules! text {
 
 text! { PersonName Location Bio WebUrl }
 
-fn free_text(text: &str, most: usize, lines: bool) -> Result<String, Rule> {
+/// Reads a text of at most so many characters, of several lines or one, blanks around it left out.
+///
+/// # Errors
+///
+/// The rule that `text` breaks.
+pub(super) fn free_text(text: &str, most: usize, lines: bool) -> Result<String, Rule> {
     // As it was sent, blanks around it included: the limit that the document tells.
     if text.chars().count() > most {
         return Err(Rule {

@@ -1,9 +1,13 @@
 //! Hashing of passwords: slow on purpose, so it has threads, memory and a queue of its own.
 //!
-//! Each of as many threads as there are cores keeps one buffer for Argon2's memory, so that neither memory nor the number of
-//! hashes at a time can be driven up from outside. The threads have a lower priority than those
-//! that answer requests, which therefore hardly feel a storm of logins. A buffer that wasn't used
-//! for a while is given back.
+//! Each of as many threads as there are cores keeps one buffer for Argon2's memory, so that neither
+//! memory nor the number of hashes at a time can be driven up from outside. A hash that other software
+//! made may need more than ours, up to [`MAX_MEMORY`](crate::domain::imported_hash::MAX_MEMORY) a
+//! thread; that is given back when it is compared, and a buffer when it wasn't used for a while. The
+//! threads have a lower priority than those that answer requests, which therefore hardly feel a storm
+//! of logins.
+
+mod compare;
 
 use std::{
     num::NonZeroUsize,
@@ -24,7 +28,10 @@ use tokio::sync::oneshot;
 use unicode_normalization::{UnicodeNormalization as _, is_nfkc};
 
 use super::random::Random;
-use crate::domain::password::{Password, PasswordHash, TypedPassword};
+use crate::domain::{
+    imported_hash::{ImportedHash, Scheme},
+    password::{Password, PasswordHash, TypedPassword},
+};
 
 /// How long a request waits for a thread before it is turned away.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -97,7 +104,7 @@ pub struct PasswordHasher {
     random: Arc<dyn Random>,
     params: Params,
     /// A hash of nothing anybody knows, compared with where there is no account.
-    dummy: Arc<str>,
+    dummy: Arc<ImportedHash>,
 }
 
 impl PasswordHasher {
@@ -122,12 +129,13 @@ impl PasswordHasher {
                 .spawn(move || work(&queue))?;
         }
         let params = cost.params();
-        let dummy = phc_string(&params, &random.bytes(), &random.bytes::<32>()).into();
+        let dummy = phc_string(&params, &random.bytes(), &random.bytes::<32>());
+        let dummy = ImportedHash::parse(&dummy).expect("our hashes are of a known form");
         Ok(Self {
             tasks,
             random,
             params,
-            dummy,
+            dummy: Arc::new(dummy),
         })
     }
 
@@ -149,8 +157,8 @@ impl PasswordHasher {
         PasswordHash::new(phc_string(&self.params, &salt, &output))
     }
 
-    /// Compares `typed` with `hash`; without a hash it spends what a comparison costs, so that the
-    /// time doesn't tell.
+    /// Compares `typed` with `hash`; without a hash, or with one of an unknown form or beyond the bounds
+    /// of [`ImportedHash`], it spends what a comparison with ours costs, so that the time doesn't tell.
     ///
     /// # Errors
     ///
@@ -166,23 +174,17 @@ impl PasswordHasher {
         self.run(move |memory| {
             // What is too long to be a password costs no more than one that isn't.
             let text = typed.expose().unwrap_or_default();
-            let mut right = compare(
-                text,
-                stored.as_ref().map_or(&dummy, |hash| hash.expose()),
-                memory,
-            );
+            let known = stored.and_then(|hash| ImportedHash::parse(hash.expose()).ok());
+            let compared = known.as_ref().unwrap_or(&dummy);
+            let mut right = compare::is_of(text, compared, memory);
             // Our hashes are of normalized passwords, imported ones of whatever was typed.
             if !right && !is_nfkc(text) {
                 let normalized: String = text.nfkc().collect();
-                right = compare(
-                    &normalized,
-                    stored.as_ref().map_or(&dummy, |hash| hash.expose()),
-                    memory,
-                );
+                right = compare::is_of(&normalized, compared, memory);
             }
-            match stored {
-                Some(stored) if right && !text.is_empty() => {
-                    let renewed = (!is_current(stored.expose(), &params)).then(|| {
+            match known {
+                Some(known) if right && !text.is_empty() => {
+                    let renewed = (!is_current(&known, &params)).then(|| {
                         let normalized: String = text.nfkc().collect();
                         self::hash(&normalized, &params, &salt, memory)
                     });
@@ -240,21 +242,14 @@ fn work(queue: &Receiver<Task>) {
                 if std::panic::catch_unwind(run).is_err() {
                     tracing::error!("hashing a password panicked");
                 }
+                if memory.len() > MAPPED {
+                    memory = Vec::new();
+                }
             }
             Err(RecvTimeoutError::Timeout) => memory = Vec::new(),
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }
-}
-
-fn buffer<'a>(params: &Params, memory: &'a mut Vec<Block>) -> &'a mut [Block] {
-    let needed = params.block_count();
-    if memory.len() < needed {
-        // Only pages that are written to take memory.
-        memory.reserve_exact(needed.max(MAPPED) - memory.len());
-        memory.resize(needed, Block::default());
-    }
-    &mut memory[..needed]
 }
 
 fn hash(password: &str, params: &Params, salt: &[u8; 16], memory: &mut Vec<Block>) -> PasswordHash {
@@ -264,7 +259,7 @@ fn hash(password: &str, params: &Params, salt: &[u8; 16], memory: &mut Vec<Block
             password.as_bytes(),
             salt,
             &mut output,
-            buffer(params, memory),
+            compare::buffer(params, memory),
         )
         .expect("lengths of password, salt and output are within Argon2's bounds");
     PasswordHash::new(phc_string(params, salt, &output))
@@ -281,44 +276,17 @@ fn phc_string(params: &Params, salt: &[u8; 16], output: &[u8; 32]) -> String {
     hash.to_string()
 }
 
-fn is_current(hash: &str, params: &Params) -> bool {
-    phc::PasswordHash::new(hash).is_ok_and(|parsed| {
-        parsed.algorithm.as_str() == Algorithm::Argon2id.as_str()
-            && Params::try_from(&parsed).is_ok_and(|used| {
-                (used.m_cost(), used.t_cost(), used.p_cost())
-                    == (params.m_cost(), params.t_cost(), params.p_cost())
-            })
-    })
-}
-
-/// Whether `password` has this hash. A hash of an unknown form is nobody's.
-fn compare(password: &str, hash: &str, memory: &mut Vec<Block>) -> bool {
-    if hash.starts_with("$2") {
-        return bcrypt::verify(password, hash).unwrap_or(false);
-    }
-    compare_argon2(password, hash, memory).unwrap_or(false)
-}
-
-fn compare_argon2(password: &str, hash: &str, memory: &mut Vec<Block>) -> Option<bool> {
-    let parsed = phc::PasswordHash::new(hash).ok()?;
-    let algorithm = Algorithm::try_from(parsed.algorithm.as_str()).ok()?;
-    let version = parsed
-        .version
-        .map_or(Ok(Version::V0x13), Version::try_from)
-        .ok()?;
-    let params = Params::try_from(&parsed).ok()?;
-    let (salt, expected) = (parsed.salt?, parsed.hash?);
-    let mut output = vec![0; expected.len()];
-    Argon2::new(algorithm, version, params.clone())
-        .hash_password_into_with_memory(
-            password.as_bytes(),
-            salt.as_ref(),
-            &mut output,
-            buffer(&params, memory),
-        )
-        .ok()?;
-    // `Output` compares in constant time.
-    Some(phc::Output::new(&output).ok()? == expected)
+/// Whether a hash is as [`hash`] makes it.
+fn is_current(hash: &ImportedHash, params: &Params) -> bool {
+    matches!(
+        hash.scheme(),
+        Scheme::Argon2 {
+            algorithm: Algorithm::Argon2id,
+            version: Version::V0x13,
+            params: used,
+            ..
+        } if used == params
+    )
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::{domain::id::UserId, error::Result};
 /// Everything that is kept of a user, as one object with a member for each table, but for digests,
 /// hashes and sealed secrets: they tell him nothing, and would help whoever stole the export. The mail to
 /// an address that he wishes for is left out too: it is there for one that has no account, and so would
-/// tell, while the wish is in `email_changes`.
+/// tell, while the wish is in `email_changes`. Nor does it tell who changed his role.
 /// `throttle_keys` are the keys by which his failed logins are counted.
 ///
 /// A column that a table gains later is in it without further ado; a table that names users is missed
@@ -47,6 +47,13 @@ pub async fn find(
            'user_preferences', ( \
              select coalesce(jsonb_agg(to_jsonb(p) - 'user_id'), '[]') \
              from user_preferences p where p.user_id = u.id), \
+           'role_changes', ( \
+             select coalesce(jsonb_agg(to_jsonb(r) - array['user_id', 'changed_by'] order by r.id), '[]') \
+             from role_changes r where r.user_id = u.id), \
+           'outbox_messages', ( \
+             select coalesce(jsonb_agg(jsonb_build_object('topic', o.topic, 'payload', o.payload - 'changed_by', \
+               'created_at', o.created_at, 'published_at', o.published_at) order by o.id), '[]') \
+             from outbox_messages o where o.key = u.id), \
            'login_throttle', ( \
              select coalesce(jsonb_agg(to_jsonb(l) - array['key', 'bucket'] order by l.updated_at), '[]') \
              from login_throttle l where l.key = any($2)), \

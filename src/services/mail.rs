@@ -18,6 +18,7 @@ use crate::{
         email::Email,
         id::UserId,
         message::{Mailbox, Message, MessageId},
+        role_change::RoleChange,
         token::{
             EMAIL_CHANGE_LIFETIME, EMAIL_UNDO_LIFETIME, OneTimeToken, Purpose, RESET_LIFETIME,
             VERIFICATION_LIFETIME,
@@ -32,7 +33,7 @@ use crate::{
     repository::{
         email_changes::{self, Side},
         jobs::{ClaimedJob, JobKind, NewJob, SealedSecret},
-        users,
+        role_changes, users,
     },
 };
 
@@ -66,6 +67,8 @@ struct Addressee {
     token: Option<OneTimeToken>,
     /// The address that the account goes over to, where the mail is about that.
     new_email: Option<Email>,
+    /// The change of the role, where the mail is about that.
+    role_change: Option<RoleChange>,
 }
 
 /// Enqueues and sends mail.
@@ -135,6 +138,7 @@ impl Mails {
             message_id,
             by_administrator: matches!(mail, UserMail::LockedByAdministrator),
             email_change: mail.email_change().map(|id| id.0),
+            role_change: mail.role_change(),
             link_expires_at: secret.as_ref().map(|secret| secret.expires_at),
         };
         let payload = serde_json::to_value(envelope).context("can't write a mail's envelope")?;
@@ -227,6 +231,10 @@ impl Mails {
                 .await?
                 .map(|user| (user, matches!(carries, Carries::Nothing))),
         };
+        let role_change = match envelope.role_change {
+            Some(id) => role_changes::find(&mut connection, id).await?,
+            None => None,
+        };
         drop(connection);
         let Some((user, is_live)) = found else {
             return Ok(Err(Delivery::Obsolete));
@@ -255,6 +263,7 @@ impl Mails {
                 address,
                 token,
                 new_email,
+                role_change,
             })
         }))
     }
@@ -264,6 +273,7 @@ impl Mails {
             user,
             token,
             new_email,
+            role_change,
             ..
         } = addressee;
         let first_name = user.profile.first_name.as_ref().map(|name| name.as_str());
@@ -308,6 +318,20 @@ impl Mails {
                 values
                     .text("date", &due.format("%-d %B %Y").to_string())
                     .link("link", link("restore-account", user_id)?)
+            }
+            Mail::RoleChanged => {
+                let change = &role_change
+                    .as_ref()
+                    .context("the mail is about a change of a role and names none")?
+                    .change;
+                let values = values
+                    .text("role", change.to.as_str())
+                    .text("former_role", change.from.as_str())
+                    .flag("has_reason", change.reason.is_some());
+                match &change.reason {
+                    Some(reason) => values.text("reason", reason.as_str()),
+                    None => values,
+                }
             }
             Mail::AccountUnlocked
             | Mail::AccountExists

@@ -1,13 +1,13 @@
 //! Clearing away what has expired.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::platform::Platform;
 use crate::{
     domain::signing_key::swept_before,
     error::Result,
     repository::{
-        email_changes, idempotency_keys, jobs::JobKind, login_throttle, one_time_tokens,
+        email_changes, idempotency_keys, jobs::JobKind, login_throttle, one_time_tokens, outbox,
         search_words, sessions, signing_keys, users,
     },
 };
@@ -23,6 +23,9 @@ const BATCH: u16 = 1000;
 /// Accounts erased in one statement, each with all that belongs to it.
 const ACCOUNTS_BATCH: u16 = 100;
 
+/// How long messages for others stay after they were consumed: to look into what went wrong.
+const KEEP_PUBLISHED: TimeDelta = TimeDelta::days(7);
+
 /// Clears away what has expired.
 pub struct Maintenance {
     platform: Platform,
@@ -36,7 +39,7 @@ impl Maintenance {
 
     /// Erases accounts whose owners have let the time to restore them pass, and deletes expired
     /// sessions, tokens, changes of addresses, charges of logins and idempotency keys, and signing
-    /// keys that were retired long ago, a batch at a time; and forgets words that nobody is called by any more.
+    /// keys that were retired and messages that were consumed long ago, a batch at a time; and forgets words that nobody is called by any more.
     ///
     /// # Errors
     ///
@@ -59,6 +62,8 @@ impl Maintenance {
         let before = swept_before(now);
         while signing_keys::sweep(&mut connection, before, batch).await? == u64::from(BATCH) {}
         while email_changes::sweep(&mut connection, now, batch).await? == u64::from(BATCH) {}
+        let before = now - KEEP_PUBLISHED;
+        while outbox::sweep(&mut connection, before, batch).await? == u64::from(BATCH) {}
         let override_ = self.platform.clock.database_override();
         while login_throttle::sweep(&mut connection, override_, batch).await? == u64::from(BATCH) {}
         while idempotency_keys::sweep(&mut connection, override_, batch).await? == u64::from(BATCH)

@@ -27,6 +27,7 @@ pub mod profiles;
 pub mod queue;
 pub mod rate_limits;
 pub mod registration;
+pub mod roles;
 pub mod session_cache;
 pub mod sessions;
 pub mod signing_keys;
@@ -40,8 +41,8 @@ use self::{
     deletion::Deletion, email_change::EmailChanges, export::Export, idempotency::Idempotency,
     login::Login, mail::Mails, maintenance::Maintenance, me::Me, password_reset::PasswordReset,
     passwords::Passwords, preferences::Preferences, profiles::Profiles, registration::Registration,
-    sessions::Sessions, signing_keys::SigningKeys, user_search::UserSearch, users::Users,
-    verification::Verification,
+    roles::Roles, sessions::Sessions, signing_keys::SigningKeys, user_search::UserSearch,
+    users::Users, verification::Verification,
 };
 use crate::{error::Error, infra::password_hasher::Busy};
 
@@ -82,6 +83,8 @@ pub struct Services {
     pub user_search: Arc<UserSearch>,
     /// Manages users.
     pub users: Arc<Users>,
+    /// Changes roles.
+    pub roles: Arc<Roles>,
     /// Enqueues and sends mail.
     pub mails: Arc<Mails>,
     /// Clears away what has expired.

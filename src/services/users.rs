@@ -11,6 +11,7 @@ use super::{
     login::Login,
     mail::{Mails, UserMail},
     platform::Platform,
+    roles::Roles,
     session_cache::SessionCache,
 };
 use crate::{
@@ -52,6 +53,7 @@ pub struct Users {
     cache: Arc<SessionCache>,
     login: Arc<Login>,
     mails: Arc<Mails>,
+    roles: Arc<Roles>,
 }
 
 impl Users {
@@ -61,12 +63,14 @@ impl Users {
         cache: Arc<SessionCache>,
         login: Arc<Login>,
         mails: Arc<Mails>,
+        roles: Arc<Roles>,
     ) -> Self {
         Self {
             platform,
             cache,
             login,
             mails,
+            roles,
         }
     }
 
@@ -96,19 +100,14 @@ impl Users {
     pub async fn edit(&self, ctx: &Ctx, id: UserId, patch: UserPatch) -> Result<User> {
         ctx.require(Permission::EditUser)?;
         let mut transaction = self.platform.pool.begin().await?;
-        let Subject {
-            mut user,
-            actor_role,
-        } = subject(&mut transaction, ctx, id, Permission::EditUser).await?;
-        let before = user.clone();
-        if let Some(role) = patch.role.filter(|role| *role != user.role) {
-            if !actor_role.may_grant(role) {
-                return Err(Error::Forbidden(ErrorCode::OperationNotPermitted));
-            }
-            keep_an_admin(&mut transaction, &user).await?;
-            sessions::end_all(&mut transaction, id).await?;
-            user.role = role;
+        let mut subject = subject(&mut transaction, ctx, id, Permission::EditUser).await?;
+        let before = subject.user.clone();
+        if let Some(role) = patch.role {
+            self.roles
+                .change(&mut transaction, ctx, &mut subject, role, None)
+                .await?;
         }
+        let Subject { mut user, .. } = subject;
         if let Some(nickname) = patch.nickname {
             user.nickname = nickname;
         }

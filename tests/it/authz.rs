@@ -94,6 +94,8 @@ pub const MATRIX: &[Row] = &[
     managers("add_user", 201),
     managers("get_user", 200),
     managers("update_user", 200),
+    managers("set_user_role", 200),
+    managers("list_role_changes", 200),
     managers("lock_user", 200),
     managers("unlock_user", 200),
     managers("delete_user", 204),
@@ -153,6 +155,7 @@ fn request<'a>(
         }
         "change_my_email" => request.json(&json!({"email": new_user["email"]})),
         "update_user" | "update_me" => request.json(&json!({"first_name": "Ada"})),
+        "set_user_role" => request.json(&json!({"role": "ANONYMOUS"})),
         "revoke_token" | "introspect_token" => request.form(&[("token", "none")]),
         "login" | "create_session" => {
             request.form(&[("username", &target.email), ("password", PASSWORD)])
@@ -223,7 +226,13 @@ async fn nobody_touches_a_user_of_his_own_or_a_higher_rank_but_administrators_ea
     let mut wrong = Vec::new();
     for (role, allowed) in RANKS {
         for (index, allowed) in allowed.iter().enumerate() {
-            for operation in ["update_user", "lock_user", "unlock_user", "delete_user"] {
+            for operation in [
+                "update_user",
+                "set_user_role",
+                "lock_user",
+                "unlock_user",
+                "delete_user",
+            ] {
                 let name = format!("{role}.{index}.{operation}").to_lowercase();
                 let actor = app.user(*role, &format!("actor.{name}@example.com")).await;
                 let target = match Role::ALL.get(index) {
@@ -322,4 +331,5 @@ async fn the_role_that_counts_is_the_one_that_the_database_has_now() {
         .send()
         .await
         .expect_problem(403, "operation_not_permitted");
+    app.deliver_mail().await;
 }

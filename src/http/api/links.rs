@@ -3,7 +3,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{domain::id::UserId, http::state::AppState};
+use crate::{
+    domain::{id::UserId, page::Page},
+    http::{extract::Query, state::AppState},
+};
 
 /// Where to go from here.
 #[derive(Debug, Serialize, ToSchema)]
@@ -64,4 +67,34 @@ pub fn of_user(state: &AppState, id: UserId) -> Vec<Link> {
         Link::new("update", href.clone(), "PUT", "update"),
         Link::new("delete", href, "DELETE", "delete"),
     ]
+}
+
+/// The pages around a page of a list of `total` rows: self, first, last, and next and prev where there
+/// are such. Each asks what `query` asks.
+#[must_use]
+pub fn by_skip(
+    state: &AppState,
+    path: &str,
+    query: &Query,
+    page: Page,
+    total: u64,
+    has_next: bool,
+) -> Vec<Link> {
+    let rest = query.without(&["skip", "limit"]);
+    let and = if rest.is_empty() { "" } else { "&" };
+    let (limit, skip) = (u64::from(page.limit), u64::from(page.skip));
+    let link = |rel, skip: u64| {
+        let href = state.url(&format!("{path}?{rest}{and}skip={skip}&limit={limit}"));
+        Link::new(rel, href, "GET", "view")
+    };
+    let last = total.saturating_sub(1) / limit * limit;
+    let mut links = vec![link("self", skip), link("first", 0), link("last", last)];
+    if has_next {
+        links.push(link("next", skip + limit));
+    }
+    if skip > 0 {
+        // From beyond the end the way back leads to the last page.
+        links.push(link("prev", skip.saturating_sub(limit).min(last)));
+    }
+    links
 }

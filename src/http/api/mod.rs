@@ -15,6 +15,7 @@ pub mod passwords;
 mod profile_body;
 pub mod profiles;
 pub mod registration;
+pub mod roles;
 pub mod sessions;
 pub mod text_schemas;
 pub mod tokens;
@@ -51,6 +52,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .merge(email_change::router())
         .merge(deletion::router())
         .merge(users::router())
+        .merge(roles::router())
         .merge(user_suggestions::router())
         .merge(health::router())
 }

@@ -33,6 +33,16 @@ pub struct LocationText(String);
 #[expect(dead_code, reason = "only documents the text")]
 pub struct BioText(String);
 
+/// Why something was done, in several lines: no other control characters, nor those that turn the
+/// direction of text; blanks around it are left out.
+#[derive(ToSchema)]
+#[schema(
+    as = Reason, min_length = 1, max_length = 500, example = "Runs the office from now on.",
+    pattern = r"^\s*[^\s\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff]([^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff]*[^\s\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff])?\s*$",
+)]
+#[expect(dead_code, reason = "only documents the text")]
+pub struct ReasonText(String);
+
 /// A phone number as people write it: digits, blanks, `+`, `-`, `.`, `/` and brackets.
 #[derive(ToSchema)]
 #[schema(as = PhoneNumber, format = "phone-number", max_length = 64, example = "+1 415 555 2671")]

@@ -11,12 +11,12 @@ use utoipa::{
 };
 
 use super::{
-    links::Link,
+    links::{self, Link},
     user_body::UserBody,
     user_query::{PARAMETERS, one_of, parse},
 };
 use crate::{
-    domain::{page::Page, user::User},
+    domain::user::User,
     error::{Error, Result},
     http::{extract::Query, state::AppState},
     services::{
@@ -133,7 +133,14 @@ pub(super) async fn list(state: &AppState, ctx: &Ctx, mut query: Query) -> Resul
         .browse(ctx, search, paging.clone())
         .await?;
     let links = match &paging {
-        Paging::Skip(by) => links_by_skip(state, &frame, *by, &page),
+        Paging::Skip(by) => links::by_skip(
+            state,
+            "users/",
+            &frame,
+            *by,
+            page.total.count,
+            page.next.is_some(),
+        ),
         Paging::Cursor { .. } => links_by_cursor(state, "users/", &frame, &page),
     };
     let items: Result<Vec<_>> = page
@@ -151,26 +158,6 @@ pub(super) async fn list(state: &AppState, ctx: &Ctx, mut query: Query) -> Resul
         next_cursor: page.next,
         links,
     })
-}
-
-fn links_by_skip(state: &AppState, frame: &Query, by: Page, page: &UserPage) -> Vec<Link> {
-    let rest = frame.without(&["skip", "limit"]);
-    let (limit, skip) = (u64::from(by.limit), u64::from(by.skip));
-    let link = |rel, skip: u64| {
-        let and = if rest.is_empty() { "" } else { "&" };
-        let href = state.url(&format!("users/?{rest}{and}skip={skip}&limit={limit}"));
-        Link::new(rel, href, "GET", "view")
-    };
-    let last = page.total.count.saturating_sub(1) / limit * limit;
-    let mut links = vec![link("self", skip), link("first", 0), link("last", last)];
-    if page.next.is_some() {
-        links.push(link("next", skip + limit));
-    }
-    if skip > 0 {
-        // From beyond the end the way back leads to the last page.
-        links.push(link("prev", skip.saturating_sub(limit).min(last)));
-    }
-    links
 }
 
 /// The links of a page that a cursor leads to.

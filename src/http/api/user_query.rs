@@ -7,7 +7,6 @@ use super::user_body::RoleName;
 use crate::{
     domain::{
         locale::Locale,
-        page::Page,
         role::Role,
         user_order::UserOrder,
         user_search::{SearchText, Status, TextMatch, TimeRange, UserFilter},
@@ -155,13 +154,9 @@ pub(super) fn parse(query: &mut Query) -> (UserQuery, Paging) {
 }
 
 fn paging(query: &mut Query) -> Paging {
-    let limit = query.read_number("limit", 1, Page::MAX_LIMIT).unwrap_or(10);
-    let skip = query.read_number("skip", 0, i32::MAX.cast_unsigned());
+    let page = query.read_page();
     if !query.has("cursor") {
-        return Paging::Skip(Page {
-            skip: skip.unwrap_or(0),
-            limit,
-        });
+        return Paging::Skip(page);
     }
     if query.has("skip") {
         query.refuse(
@@ -171,7 +166,7 @@ fn paging(query: &mut Query) -> Paging {
     }
     Paging::Cursor {
         cursor: cursor(query),
-        limit,
+        limit: page.limit,
     }
 }
 

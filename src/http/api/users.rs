@@ -133,7 +133,7 @@ struct UserPatchBody {
     #[serde(default)]
     #[schema(value_type = Option<PhoneNumberText>)]
     phone_number: Patch<String>,
-    /// The new role; it ends the user's sessions.
+    /// The new role, as by `PUT /users/{user_id}/role` without a reason; it ends the user's sessions.
     #[serde(default)]
     #[schema(value_type = RoleName, required = false)]
     role: Patch<String>,

@@ -20,4 +20,4 @@ pub use idempotency::{
     IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, IdempotencyParam, Idempotent, answer,
 };
 pub use params::{Id, MailLink, MailToken, Name, Nicknamed, SessionIdInPath};
-pub use query::Query;
+pub use query::{Paged, Query};

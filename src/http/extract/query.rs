@@ -7,7 +7,11 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use url::form_urlencoded;
 
-use crate::error::{Error, FieldError, Result, Rule};
+use crate::{
+    domain::page::Page,
+    error::{Error, FieldError, Result, Rule},
+    http::error::Problem,
+};
 
 /// The parameters of a request, unread.
 #[derive(Debug, Clone, Default)]
@@ -29,7 +33,31 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
     }
 }
 
+/// `skip` and `limit` of a list that takes nothing else.
+pub struct Paged(pub Page);
+
+impl<S: Send + Sync> FromRequestParts<S> for Paged {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Ok(mut query) = Query::from_request_parts(parts, state).await;
+        query.only(&["skip", "limit"]);
+        let page = query.read_page();
+        Ok(Self(query.finish(page)?))
+    }
+}
+
 impl Query {
+    /// Reads `skip` and `limit`.
+    pub fn read_page(&mut self) -> Page {
+        let skip = self.read_number("skip", 0, i32::MAX.cast_unsigned());
+        let limit = self.read_number("limit", 1, Page::MAX_LIMIT);
+        Page {
+            skip: skip.unwrap_or(0),
+            limit: limit.unwrap_or(10),
+        }
+    }
+
     /// Notes each parameter that isn't one of these.
     pub fn only(&mut self, known: &[&'static str]) {
         let unknown = self

@@ -45,6 +45,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "layout.html"
     "password_changed.md"
     "password_reset.md"
+    "role_changed.md"
     "session_reuse.md"
 };
 

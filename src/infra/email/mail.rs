@@ -53,11 +53,16 @@ pub enum Mail {
     ///
     /// Values: `name`.
     SessionReuse,
+    /// Tells that somebody changed the role.
+    ///
+    /// Values: `name`; `role`, the new one; `former_role`; the flag `has_reason`; where it is set,
+    /// `reason`.
+    RoleChanged,
 }
 
 impl Mail {
     /// Every mail.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::EmailVerification,
         Self::AccountLocked,
         Self::AccountUnlocked,
@@ -69,6 +74,7 @@ impl Mail {
         Self::AccountDeletion,
         Self::AccountRestored,
         Self::SessionReuse,
+        Self::RoleChanged,
     ];
 
     /// The name that is stored and that its template's file bears.
@@ -86,6 +92,7 @@ impl Mail {
             Self::AccountDeletion => "account_deletion",
             Self::AccountRestored => "account_restored",
             Self::SessionReuse => "session_reuse",
+            Self::RoleChanged => "role_changed",
         }
     }
 
@@ -148,6 +155,21 @@ impl Mail {
                     site.link(&["restore-account", "0198b2c4", "t0-k_e~n"]),
                 ),
             )],
+            Self::RoleChanged => {
+                let changed = |has_reason| {
+                    named()
+                        .text("role", "MANAGER")
+                        .text("former_role", "AUTHENTICATED")
+                        .flag("has_reason", has_reason)
+                };
+                vec![
+                    (
+                        "reason",
+                        changed(true).text("reason", "You run the office from now on."),
+                    ),
+                    ("no_reason", changed(false)),
+                ]
+            }
             Self::AccountUnlocked
             | Self::AccountExists
             | Self::PasswordChanged

@@ -9,6 +9,7 @@ use crate::{
     domain::{
         id::EmailChangeId,
         message::MessageId,
+        role_change::RoleChangeId,
         token::{
             EMAIL_CHANGE_LIFETIME, EMAIL_UNDO_LIFETIME, OneTimeToken, Purpose, RESET_LIFETIME,
             UNLOCK_LIFETIME, VERIFICATION_LIFETIME,
@@ -46,6 +47,8 @@ pub enum UserMail<'a> {
     AccountRestored,
     /// Somebody used an old refresh token of a session, which was ended.
     SessionReuse,
+    /// Somebody changed the role.
+    RoleChanged(RoleChangeId),
 }
 
 impl<'a> UserMail<'a> {
@@ -62,6 +65,7 @@ impl<'a> UserMail<'a> {
             Self::AccountDeletion(..) => Mail::AccountDeletion,
             Self::AccountRestored => Mail::AccountRestored,
             Self::SessionReuse => Mail::SessionReuse,
+            Self::RoleChanged(_) => Mail::RoleChanged,
         }
     }
 
@@ -79,7 +83,8 @@ impl<'a> UserMail<'a> {
             | Self::AccountExists
             | Self::PasswordChanged
             | Self::AccountRestored
-            | Self::SessionReuse => None,
+            | Self::SessionReuse
+            | Self::RoleChanged(_) => None,
         }
     }
 
@@ -87,6 +92,14 @@ impl<'a> UserMail<'a> {
     pub(super) fn email_change(self) -> Option<EmailChangeId> {
         match self {
             Self::EmailChange(id, _) | Self::EmailChanged(id, _) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The change of the role that it is about.
+    pub(super) fn role_change(self) -> Option<RoleChangeId> {
+        match self {
+            Self::RoleChanged(id) => Some(id),
             _ => None,
         }
     }
@@ -103,6 +116,8 @@ pub(super) struct Envelope {
     pub(super) by_administrator: bool,
     #[serde(default)]
     pub(super) email_change: Option<Uuid>,
+    #[serde(default)]
+    pub(super) role_change: Option<RoleChangeId>,
     #[serde(default)]
     pub(super) link_expires_at: Option<DateTime<Utc>>,
 }
@@ -137,7 +152,8 @@ impl Envelope {
             | Mail::AccountExists
             | Mail::PasswordChanged
             | Mail::AccountRestored
-            | Mail::SessionReuse => Carries::Nothing,
+            | Mail::SessionReuse
+            | Mail::RoleChanged => Carries::Nothing,
         })
     }
 }

@@ -67,6 +67,7 @@ async fn a_registration_sent_again_is_answered_as_before_whatever_has_changed_si
     app.change(&admin, id_of(&first.json()), &change)
         .await
         .expect(200);
+    app.deliver_mail().await;
     let before = app.stored().await;
     for path in ["/register/", "/register"] {
         let request = app.post(path).header("idempotency-key", KEY);
@@ -99,6 +100,7 @@ async fn a_user_added_again_is_answered_as_before_with_his_location() {
     )
     .await
     .expect(200);
+    app.deliver_mail().await;
     let before = app.stored().await;
     let again = adding(&app, &admin, KEY, &body).send().await.expect(201);
     assert_replayed(&first, &again);

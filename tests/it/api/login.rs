@@ -195,35 +195,6 @@ async fn a_login_is_remembered_with_its_client() {
     assert!(session.get::<bool, _>("a_day"));
 }
 
-async fn hash_of(app: &TestApp, email: &str) -> String {
-    sqlx::query_scalar("select password_hash from users where email = $1")
-        .bind(email)
-        .fetch_one(&app.database.pool)
-        .await
-        .unwrap()
-}
-
-#[tokio::test]
-async fn an_imported_hash_is_renewed_at_the_first_login() {
-    let app = TestApp::start().await;
-    app.user(Role::Authenticated, "ada@example.com").await;
-    let imported = bcrypt::hash(PASSWORD, 4).unwrap();
-    sqlx::query("update users set password_hash = $1")
-        .bind(&imported)
-        .execute(&app.database.pool)
-        .await
-        .unwrap();
-    app.guess("ada@example.com")
-        .await
-        .expect_problem(401, "invalid_credentials");
-    assert_eq!(hash_of(&app, "ada@example.com").await, imported);
-    app.log_in("ada@example.com").await.expect(200);
-    let renewed = hash_of(&app, "ada@example.com").await;
-    assert!(renewed.starts_with("$argon2id$"), "{renewed}");
-    app.log_in("ada@example.com").await.expect(200);
-    assert_eq!(hash_of(&app, "ada@example.com").await, renewed);
-}
-
 #[tokio::test]
 async fn a_password_is_the_same_in_every_way_to_type_it() {
     let app = TestApp::start().await;

@@ -16,6 +16,7 @@ mod lockout;
 mod own_account;
 mod rank;
 mod refresh;
+mod roles;
 mod sessions;
 mod tokens;
 

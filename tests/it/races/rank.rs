@@ -219,6 +219,7 @@ async fn a_manager_who_is_demoted_edits_before_that_or_not_at_all() {
         let late = users.lock(&stale, UserId(user.id)).await.unwrap_err();
         assert_eq!(late.code(), ErrorCode::OperationNotPermitted);
     }
+    discard_mail(app).await;
     assert_no_deadlocks(&instances).await;
 }
 

@@ -11,6 +11,8 @@ mod login_names;
 mod login_throttle;
 mod notices;
 mod one_time_tokens;
+mod outbox;
+mod role_changes;
 mod schema;
 mod sessions;
 mod signing_keys;

@@ -308,6 +308,8 @@ impl TestApp {
             "sessions",
             "one_time_tokens",
             "email_changes",
+            "role_changes",
+            "outbox_messages",
         ] {
             counts.push((table, self.count(table).await));
         }

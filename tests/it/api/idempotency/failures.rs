@@ -91,6 +91,7 @@ async fn who_may_add_nobody_any_more_sees_no_answer_of_before() {
     assert!(!is_replay(&refused));
     let refused = refused.expect_problem(403, "operation_not_permitted");
     assert!(!refused.body.contains("ada@example.com"));
+    app.deliver_mail().await;
 }
 
 #[tokio::test]

@@ -157,6 +157,7 @@ async fn a_new_role_ends_the_sessions_at_once_on_every_instance() {
         .expect(200)
         .text("access_token");
     app.get("/users/").bearer(&token).send().await.expect(200);
+    app.deliver_mail().await;
 }
 
 #[tokio::test]

@@ -12,6 +12,11 @@ async fn refuse(app: &TestApp, actor: &TestUser, target: &TestUser) {
             .await,
         app.change(actor, target.id, &json!({"role": "ANONYMOUS", "bio": "x"}))
             .await,
+        app.put(&format!("/users/{}/role", target.id))
+            .by(actor)
+            .json(&json!({"role": "AUTHENTICATED", "reason": "x"}))
+            .send()
+            .await,
         app.lock(actor, target.id).await,
         app.delete(&format!("/users/{}", target.id))
             .by(actor)
@@ -94,5 +99,6 @@ async fn of_two_administrators_either_may_go() {
     app.change(&admin, admin.id, &json!({"role": "AUTHENTICATED"}))
         .await
         .expect(200);
+    app.deliver_mail().await;
     refuse(&app, &other, &other).await;
 }
