@@ -33,6 +33,8 @@ use crate::{
     services::{
         Ctx, Services,
         access_tokens::{self, AccessTokens},
+        audit::{Audit, AuditLog},
+        cursors::Cursors,
         deletion::Deletion,
         email_change::EmailChanges,
         export::Export,
@@ -127,6 +129,7 @@ impl App {
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
             queue: Queue::new(Arc::clone(&clock), wake_up.clone()),
+            audit: Audit::default(),
             detached: detached.clone(),
         };
         let cache = Arc::new(SessionCache::default());
@@ -230,6 +233,11 @@ impl App {
             },
             PurposeKey::derive(&secret_key, "own password"),
         ));
+        let audit = Arc::new(AuditLog::new(
+            platform.clone(),
+            Cursors::new(PurposeKey::derive(&secret_key, "cursors")),
+            config.audit.retention,
+        ));
         let services = Services {
             registration: Arc::new(Registration::new(
                 platform.clone(),
@@ -280,7 +288,8 @@ impl App {
             )),
             password_reset,
             passwords,
-            maintenance: Arc::new(Maintenance::new(platform)),
+            maintenance: Arc::new(Maintenance::new(platform, Arc::clone(&audit))),
+            audit,
             idempotency,
             login,
             sessions,

@@ -1,6 +1,7 @@
 //! The native API: one file a noun, each with its handlers, its DTOs and its `router()`.
 
 mod address_body;
+pub mod audit;
 pub mod deletion;
 pub mod email_change;
 pub mod export;
@@ -48,5 +49,6 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .merge(email_change::router())
         .merge(deletion::router())
         .merge(users::router())
+        .merge(audit::router())
         .merge(health::router())
 }

@@ -22,8 +22,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use user_management::{
     domain::{
+        audit::{Action, ActorKind, NewEntry, Outcome},
         email::Email,
-        id::{SessionId, UserId},
+        id::{RequestId, SessionId, UserId},
         login_name::LoginName,
         nickname::Nickname,
         password::PasswordHash,
@@ -77,7 +78,7 @@ async fn log_in(
         expires_at: at + TimeDelta::hours(1),
         for_verified: true,
     };
-    open_session(conn, &session, known, renewed, EVERYBODY)
+    open_session(conn, &session, known, renewed, EVERYBODY, &told())
         .await
         .unwrap()
 }
@@ -119,11 +120,29 @@ fn hash(number: u32) -> PasswordHash {
     PasswordHash::new(format!("$hash${number}"))
 }
 
+/// What stands in the audit log of whatever tests do.
+fn told() -> NewEntry {
+    NewEntry {
+        at: noon(),
+        actor_kind: ActorKind::Nobody,
+        actor_id: None,
+        actor_name: None,
+        action: Action::UserRegistered,
+        subject: None,
+        request_id: RequestId(Uuid::from_u128(1)),
+        client_address: None,
+        device: None,
+        before: None,
+        after: None,
+        outcome: Outcome::Success,
+    }
+}
+
 /// Stores the user of this number.
 async fn put(conn: &mut PgConnection, number: u32) -> User {
     let user = user(number);
     assert!(
-        repository::insert(conn, &user, &hash(number))
+        repository::insert(conn, &user, &hash(number), &told())
             .await
             .unwrap()
     );
