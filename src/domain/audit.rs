@@ -114,8 +114,6 @@ names! {
         PasswordReset = "password_reset",
         /// An owner asked for another address.
         EmailChangeRequested = "email_change_requested",
-        /// The link that confirms another address was mailed.
-        EmailChangeMailed = "email_change_mailed",
         /// Another address was confirmed.
         EmailChanged = "email_changed",
         /// A change of address was taken back.

@@ -108,6 +108,8 @@ pub const MATRIX: &[Row] = &[
     users("get_me", 200),
     users("update_me", 200),
     users("export_me", 200),
+    users("list_my_activity", 200),
+    admins("list_audit_log", 200),
     everybody("get_profile", 404),
     users("end_current_session", 204),
 ];

@@ -68,10 +68,13 @@ impl AuditLog {
     async fn step(&self) -> Result<Step> {
         let mut transaction = self.platform.pool.begin().await?;
         if !audit_chain::try_lock(&mut transaction).await? {
+            transaction.rollback().await?;
             return Ok(Step::Busy);
         }
         let pending = audit_chain::list_pending(&mut transaction, BATCH).await?;
         if pending.is_empty() {
+            // Now, and not when the connection is next used: others want the lock.
+            transaction.rollback().await?;
             return Ok(Step::Idle);
         }
         let head = audit_chain::find_head(&mut transaction).await?;

@@ -143,6 +143,7 @@ impl AuditLog {
             if entry.actor_id != Some(id.0) {
                 entry.actor_id = None;
                 entry.actor_name = None;
+                entry.on_behalf_of = None;
                 entry.request_id = None;
                 entry.client_address = None;
                 entry.device = None;

@@ -40,10 +40,13 @@ impl AuditLog {
         loop {
             let mut transaction = self.platform.pool.begin().await?;
             if !audit_chain::try_lock(&mut transaction).await? {
+                transaction.rollback().await?;
                 break;
             }
             let link = audit_chain::find_removable(&mut transaction, before, BATCH).await?;
             let Some(link) = link else {
+                // Now, and not when the connection is next used: others want the lock.
+                transaction.rollback().await?;
                 break;
             };
             removed += audit_chain::remove_up_to(&mut transaction, link, now).await?;

@@ -204,6 +204,7 @@ impl AuditLog {
             None => None,
         };
         let waiting = audit_chain::waiting(connection).await?.entries;
+        transaction.rollback().await?;
         Ok(Verification {
             entries: walk.entries,
             anchor,

@@ -1,6 +1,8 @@
 //! The repository's functions, on PostgreSQL.
 
 mod account_ends;
+mod audit_chain;
+mod audit_log;
 mod coverage;
 mod email_changes;
 mod errors;
