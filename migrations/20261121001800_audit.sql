@@ -119,7 +119,8 @@ begin
         select exists (select from gone where sequence > removable) into is_kept;
     else
         select exists (
-            select from gone left join audit_chain c on c.entry_id = gone.id
+            -- row by row, however large the chain is
+            select from gone left join lateral (select sequence from audit_chain where entry_id = gone.id offset 0) c on true
             where c.sequence is null or c.sequence > removable) into is_kept;
     end if;
     if is_kept then

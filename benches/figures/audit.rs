@@ -215,8 +215,6 @@ async fn fill(connection: &mut PgConnection, rows: i64) -> Result<()> {
         .await?;
         missing -= batch;
     }
-    sqlx::query("analyze audit_log")
-        .execute(connection)
-        .await?;
+    sqlx::query("analyze audit_log").execute(connection).await?;
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! The tables `audit_pending` and `audit_chain`: the order of the audit log, and the hashes that show
 //! whether somebody has changed it. Beside, `anchors.rs` has where the chain begins.
+//!
+//! Joins are lateral, to one row each: PostgreSQL must not read the whole log for a part of the chain, as
+//! it would where its statistics are old.
 
 mod anchors;
 
@@ -121,9 +124,8 @@ pub async fn is_behind(connection: &mut PgConnection) -> Result<bool> {
 /// If the database fails.
 pub async fn waiting(connection: &mut PgConnection) -> Result<Waiting> {
     let waiting = sqlx::query_as(
-        "select (select count(*) from audit_pending) as entries, ( \
-           select l.at from audit_pending p join audit_log l on l.id = p.entry_id \
-           order by p.entry_id limit 1) as oldest",
+        "select (select count(*) from audit_pending) as entries, \
+           (select at from audit_log where id = (select min(entry_id) from audit_pending)) as oldest",
     )
     .fetch_one(connection)
     .await?;
@@ -145,8 +147,10 @@ pub async fn list_pending(connection: &mut PgConnection, limit: i64) -> Result<V
     let rows: Vec<PendingRow> = sqlx::query_as(concat!(
         "select c.sequence is not null as is_chained, ",
         entry_columns!("l"),
-        " from audit_pending p join audit_log l on l.id = p.entry_id \
-         left join audit_chain c on c.entry_id = p.entry_id order by p.entry_id limit $1"
+        " from audit_pending p \
+         join lateral (select * from audit_log where id = p.entry_id offset 0) l on true \
+         left join lateral (select sequence from audit_chain where entry_id = p.entry_id offset 0) c on true \
+         order by p.entry_id limit $1"
     ))
     .bind(limit)
     .fetch_all(connection)
@@ -218,7 +222,6 @@ pub async fn list_chained(
         #[sqlx(flatten)]
         entry: Row,
     }
-    // The join to one row keeps PostgreSQL from reading the whole log for a part of the chain.
     let rows: Vec<ChainedRow> = sqlx::query_as(concat!(
         "select c.sequence, c.hash, c.entry_id, ",
         entry_columns!("l"),
@@ -256,6 +259,53 @@ pub async fn find_first(connection: &mut PgConnection) -> Result<Option<i64>> {
     Ok(first)
 }
 
+/// A part of the audit log, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
+pub struct Counted {
+    /// The last entry of the part; none: there is nothing left.
+    pub last: Option<i64>,
+    /// How many entries the part has.
+    pub entries: i64,
+}
+
+/// Counts at most `limit` entries of higher ids than `after`.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn count_entries(
+    connection: &mut PgConnection,
+    after: i64,
+    limit: i64,
+) -> Result<Counted> {
+    let counted = sqlx::query_as(
+        "select max(id) as last, count(*) as entries \
+         from (select id from audit_log where id > $1 order by id limit $2) part",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_one(connection)
+    .await?;
+    Ok(counted)
+}
+
+/// How many entries wait for their places that are there and have none.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn count_unchained(connection: &mut PgConnection) -> Result<i64> {
+    let count = sqlx::query_scalar(
+        "select count(*) from audit_pending p \
+         join lateral (select id from audit_log where id = p.entry_id offset 0) l on true \
+         left join lateral (select sequence from audit_chain where entry_id = p.entry_id offset 0) c on true \
+         where c.sequence is null",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(count)
+}
+
 /// A part of the audit log, looked through for entries that have no place in the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
 pub struct LookedThrough {
@@ -276,11 +326,11 @@ pub async fn find_stray(
     limit: i64,
 ) -> Result<LookedThrough> {
     let looked_through = sqlx::query_as(
-        "with part as (select id from audit_log where id > $1 order by id limit $2) \
-         select max(part.id) as last, \
-           min(part.id) filter (where not exists (select from audit_chain c where c.entry_id = part.id) \
-             and not exists (select from audit_pending p where p.entry_id = part.id)) as stray \
-         from part",
+        "select max(part.id) as last, \
+           min(part.id) filter (where c.entry_id is null and p.entry_id is null) as stray \
+         from (select id from audit_log where id > $1 order by id limit $2) part \
+         left join lateral (select entry_id from audit_chain where entry_id = part.id offset 0) c on true \
+         left join lateral (select entry_id from audit_pending where entry_id = part.id offset 0) p on true",
     )
     .bind(after)
     .bind(limit)

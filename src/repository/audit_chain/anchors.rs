@@ -69,7 +69,7 @@ pub async fn find_removable(
         "with oldest as ( \
            select c.sequence, c.hash, coalesce(l.at < $1, false) as is_old \
            from (select sequence, entry_id, hash from audit_chain order by sequence limit $2) c \
-           left join audit_log l on l.id = c.entry_id \
+           left join lateral (select at from audit_log where id = c.entry_id offset 0) l on true \
          ) \
          select sequence, hash from oldest \
          where sequence < coalesce((select min(sequence) from oldest where not is_old), sequence + 1) \
@@ -103,7 +103,7 @@ pub async fn remove_up_to(
         .execute(&mut *connection)
         .await?;
     let removed = sqlx::query(
-        "delete from audit_log where id in (select entry_id from audit_chain where sequence <= $1)",
+        "delete from audit_log where id = any(array(select entry_id from audit_chain where sequence <= $1))",
     )
     .bind(link.sequence)
     .execute(&mut *connection)

@@ -15,6 +15,8 @@ use crate::{
 
 /// Rows that are read at a time.
 const BATCH: i64 = 5000;
+/// Rows that are counted at a time.
+const COUNTED: i64 = 100_000;
 
 /// What a verification found.
 #[derive(Debug, Clone)]
@@ -187,7 +189,7 @@ impl AuditLog {
             finding = rows.iter().find_map(|row| walk.step(row));
         }
         if finding.is_none() {
-            finding = find_stray(connection).await?;
+            finding = find_stray(connection, walk.entries).await?;
         }
         if finding.is_none() {
             finding = audit_chain::find_lost(connection)
@@ -248,9 +250,26 @@ impl Walk<'_> {
     }
 }
 
-async fn find_stray(connection: &mut PgConnection) -> Result<Option<Finding>> {
+/// The first entry that has no place and waits for none; so many have places.
+async fn find_stray(connection: &mut PgConnection, chained: u64) -> Result<Option<Finding>> {
     // Ids are from 1, unless somebody gave them by hand.
-    let mut after = i64::MIN;
+    let first = i64::MIN;
+    // To count is faster than to look for the place of each.
+    let mut entries = 0;
+    let mut after = first;
+    loop {
+        let part = audit_chain::count_entries(connection, after, COUNTED).await?;
+        entries += part.entries;
+        match part.last {
+            Some(last) => after = last,
+            None => break,
+        }
+    }
+    let waiting = audit_chain::count_unchained(connection).await?;
+    if u64::try_from(entries - waiting).is_ok_and(|entries| entries == chained) {
+        return Ok(None);
+    }
+    let mut after = first;
     loop {
         let part = audit_chain::find_stray(connection, after, BATCH).await?;
         if let Some(entry_id) = part.stray {

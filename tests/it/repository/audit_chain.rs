@@ -94,6 +94,12 @@ async fn what_has_no_place_and_what_is_lost_is_found() {
     };
     let found = audit_chain::find_stray(&mut conn, 0, 2).await.unwrap();
     assert_eq!(found, none, "they wait");
+    let counted = audit_chain::count_entries(&mut conn, 1, 10).await.unwrap();
+    assert_eq!((counted.last, counted.entries), (Some(3), 2));
+    let counted = audit_chain::count_entries(&mut conn, 3, 10).await.unwrap();
+    assert_eq!((counted.last, counted.entries), (None, 0));
+    let unchained = audit_chain::count_unchained(&mut conn).await.unwrap();
+    assert_eq!(unchained, 3);
     audit_chain::settle(&mut conn, &[3]).await.unwrap();
     let stray = LookedThrough {
         last: Some(3),
