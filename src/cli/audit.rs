@@ -325,3 +325,35 @@ fn shown(entry: &AuditEntry) -> String {
 fn row([at, actor, action, outcome, subject]: [&str; 5]) -> String {
     format!("{at:20}  {actor:41}  {action:24}  {outcome:7}  {subject}\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        filters: Filters,
+    }
+
+    #[test]
+    fn every_filter_has_its_option() {
+        let command = Line::command();
+        let options: Vec<_> = command
+            .get_arguments()
+            .map(|option| option.get_id().as_str())
+            .collect();
+        assert_eq!(options, AuditFilter::NAMES);
+    }
+
+    #[test]
+    fn a_hash_is_read_as_it_is_printed() {
+        let bytes: [u8; 32] = std::array::from_fn(|at| u8::try_from(at * 7 % 256).unwrap());
+        assert_eq!(hash(&hex(&bytes)).unwrap(), bytes);
+        for bad in ["", "00", &"g".repeat(64), &"ä".repeat(32)] {
+            assert!(hash(bad).is_err(), "{bad}");
+        }
+    }
+}

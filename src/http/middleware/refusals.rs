@@ -10,7 +10,7 @@ use crate::{domain::id::RequestId, http::state::AppState, services::audit::Refus
 
 /// Gives a request a list of what is refused in it, and writes that when it is answered.
 pub async fn write(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let refusals = Refusals::default();
+    let refusals = Refusals::kept_by(&state.services.audit);
     let request_id = request.extensions().get::<RequestId>().copied();
     request.extensions_mut().insert(refusals.clone());
     let response = next.run(request).await;

@@ -1,10 +1,21 @@
 //! Refused attempts at what needs a right are in the audit log.
 
 use serde_json::{Value, json};
-use user_management::domain::role::Role;
+use user_management::{
+    domain::{
+        id::{RequestId, UserId},
+        role::Role,
+    },
+    infra::clock::Clock as _,
+    services::{Ctx, audit::Refusals},
+};
+use uuid::Uuid;
 
 use super::gist;
-use crate::support::app::{PASSWORD, TestApp};
+use crate::support::{
+    app::{PASSWORD, TestApp},
+    eventually::eventually,
+};
 
 /// What a user without the right may try: method, path, body, and what it is called.
 fn attempts() -> [(&'static str, &'static str, Value, &'static str); 11] {
@@ -95,5 +106,36 @@ async fn a_wrong_password_where_it_is_asked_for_is_told() {
     let wrong = app.delete("/me").by(&user).json(&body).send().await;
     let row = app.audited_once(&wrong.expect(422)).await;
     let told = json!(["user", user.id, "password_proof_failed", user.id, "failed"]);
+    assert_eq!(gist(&row), told);
+}
+
+#[tokio::test]
+async fn what_a_client_tried_who_has_gone_away_is_told_too() {
+    let app = TestApp::start().await;
+    let (admin, user) = (
+        app.admin().await,
+        app.user(Role::Authenticated, "ada@example.com").await,
+    );
+    let services = &app.app.services;
+    let actor = services.sessions.authenticate(&user.token).await.unwrap();
+    let ctx = Ctx {
+        actor,
+        refusals: Refusals::kept_by(&services.audit),
+        ..Ctx::system(RequestId(Uuid::nil()), app.clock.now())
+    };
+    services
+        .users
+        .delete(&ctx, UserId(admin.id))
+        .await
+        .unwrap_err();
+    // Nobody answers.
+    drop(ctx);
+    let refused = "select to_jsonb(a) from audit_log a where outcome = 'refused'";
+    let row: Value = eventually("it is written", async || {
+        let row = sqlx::query_scalar(refused).fetch_optional(&app.database.pool);
+        row.await.unwrap()
+    })
+    .await;
+    let told = json!(["user", user.id, "user_deleted", admin.id, "refused"]);
     assert_eq!(gist(&row), told);
 }
