@@ -33,6 +33,7 @@ use crate::{
     services::{
         Ctx, Services,
         access_tokens::{self, AccessTokens},
+        audit::{Audit, AuditLog},
         cursors::Cursors,
         deletion::Deletion,
         email_change::EmailChanges,
@@ -130,6 +131,7 @@ impl App {
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
             queue: Queue::new(Arc::clone(&clock), wake_up.clone()),
+            audit: Audit::default(),
             detached: detached.clone(),
         };
         let cache = Arc::new(SessionCache::default());
@@ -238,6 +240,12 @@ impl App {
             Arc::clone(&cache),
             Arc::clone(&mails),
         ));
+        let cursors = Arc::new(Cursors::new(&secret_key));
+        let audit = Arc::new(AuditLog::new(
+            platform.clone(),
+            Arc::clone(&cursors),
+            config.audit.retention,
+        ));
         let services = Services {
             registration: Arc::new(Registration::new(
                 platform.clone(),
@@ -258,10 +266,7 @@ impl App {
                 Arc::clone(&password_reset),
                 PurposeKey::derive(&secret_key, "resend verification"),
             )),
-            user_search: Arc::new(UserSearch::new(
-                platform.clone(),
-                Arc::new(Cursors::new(&secret_key)),
-            )),
+            user_search: Arc::new(UserSearch::new(platform.clone(), cursors)),
             users: Arc::new(Users::new(
                 platform.clone(),
                 Arc::clone(&cache),
@@ -294,7 +299,8 @@ impl App {
             )),
             password_reset,
             passwords,
-            maintenance: Arc::new(Maintenance::new(platform)),
+            maintenance: Arc::new(Maintenance::new(platform, Arc::clone(&audit))),
+            audit,
             idempotency,
             login,
             sessions,

@@ -13,7 +13,8 @@
 //!
 //! # Where to look
 //!
-//! `work`, `sessions` and `search` have the works, `bench` what they share, `limits` what they are compared with, `client`
+//! `work`, `sessions`, `search` and `audit` have the works, `bench` what they share, `limits` what they are
+//! compared with, `client`
 //! makes the load, `server` and `seed` make what is measured, `process` reads CPU time and memory, `report` is the table.
 //!
 //! It needs Linux, for `/proc`.
@@ -24,6 +25,7 @@
     reason = "a program for the command line: the table is its output, and progress goes beside it"
 )]
 
+mod audit;
 mod bench;
 mod client;
 mod limits;
@@ -119,6 +121,8 @@ enum Work {
     Register,
     /// `GET /me` by many sessions.
     Sessions,
+    /// Rows of the audit log, and its verification.
+    Audit,
     /// Memory some time after the load.
     AfterLoad,
     /// Searches of a million users.
@@ -231,6 +235,7 @@ async fn measure(bench: &mut Bench<'_>, works: &[Work]) -> Result<()> {
             Work::Login => bench.login().await,
             Work::Register => bench.register().await,
             Work::Sessions => bench.sessions().await,
+            Work::Audit => bench.audit().await,
             Work::AfterLoad => bench.after_load().await,
             // On a server of its own.
             Work::Search => Ok(()),

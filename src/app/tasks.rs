@@ -7,7 +7,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::App;
 use crate::{
     repository::pool,
-    services::{access_tokens, maintenance, rate_limits, sessions},
+    services::{access_tokens, audit, maintenance, rate_limits, sessions},
     worker::{
         self, Worker, WorkerSettings,
         handlers::{
@@ -46,6 +46,13 @@ impl App {
             self.wake_up.clone(),
             stop.clone(),
         ));
+    }
+
+    /// Starts what gives entries of the audit log their places in its chain: needed in every process that
+    /// serves or works.
+    pub fn start_chaining(&self, tasks: &TaskTracker, stop: &CancellationToken) {
+        let log = Arc::clone(&self.services.audit);
+        tasks.spawn(audit::keep_chained(log, stop.clone()));
     }
 
     /// Starts the worker, which sends mail and does the other work behind requests.

@@ -9,15 +9,8 @@ use clap::Subcommand;
 use super::runtime;
 use crate::{
     config::LogFormat,
-    domain::{id::RequestId, signing_key::Algorithm},
-    infra::{
-        clock::{Clock as _, SystemClock},
-        random::{Random, SystemRandom},
-    },
-    services::{
-        Ctx,
-        signing_keys::{KeyListing, Rotation},
-    },
+    domain::signing_key::Algorithm,
+    services::signing_keys::{KeyListing, Rotation},
     telemetry::{self, LogTarget},
 };
 
@@ -35,9 +28,7 @@ pub(super) enum Command {
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     telemetry::start_log(LogFormat::Text, false, LogTarget::StandardError)?;
     let (app, database) = runtime::open_app().await?;
-    let now = SystemClock.now();
-    let random: &dyn Random = &SystemRandom;
-    let ctx = Ctx::operator(RequestId(random.uuid_v7(now)), now);
+    let ctx = runtime::operator();
     let keys = &app.services.signing_keys;
     let done = match command {
         Command::Rotate => keys.rotate(&ctx).await.map(rotated),

@@ -5,6 +5,7 @@
 //! A variant of `Command`, and a file with its `run`, which builds a `Ctx` and calls services.
 //! Answers go to standard output, logs to standard error.
 
+mod audit;
 mod health;
 mod keys;
 mod migrate;
@@ -46,6 +47,9 @@ enum Command {
     /// Manage the keys that sign access tokens.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Read and verify the audit log.
+    #[command(subcommand)]
+    Audit(audit::Command),
 }
 
 impl Cli {
@@ -63,6 +67,7 @@ impl Cli {
             Command::Openapi => openapi::run(),
             Command::Users(command) => runtime::block_on(users::run(command)),
             Command::Keys(command) => runtime::block_on(keys::run(command)),
+            Command::Audit(command) => runtime::block_on(audit::run(command)),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,

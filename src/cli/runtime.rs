@@ -1,6 +1,6 @@
 //! What commands run on: settings, a runtime, a database.
 
-use std::{env, path::PathBuf, sync::Arc};
+use std::{env, fs, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use sqlx::postgres::PgConnectOptions;
@@ -9,6 +9,7 @@ use url::Url;
 use crate::{
     app::{App, MailRoute, Parts},
     config::{Config, Source},
+    domain::id::RequestId,
     infra::{
         clock::{Clock, SystemClock},
         embedded_postgres::{
@@ -19,10 +20,14 @@ use crate::{
         secret_file,
     },
     repository::pool,
+    services::Ctx,
 };
 
 /// Where mail is kept that isn't sent, in the directory of an installation.
 pub(super) const MAIL_DIRECTORY: &str = "mail";
+
+/// Most characters of an account's name that are kept.
+const MAX_ACCOUNT: usize = 200;
 
 /// Runs a command on a runtime with as many threads as there are cores.
 pub(super) fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
@@ -192,6 +197,39 @@ pub(super) async fn open_app() -> anyhow::Result<(App, Database)> {
     Ok((app, database))
 }
 
+/// The context of a command: for the audit log it names the operating system's account.
+pub(super) fn operator() -> Ctx {
+    let now = SystemClock.now();
+    let random: &dyn Random = &SystemRandom;
+    Ctx {
+        account: Some(account()),
+        ..Ctx::operator(RequestId(random.uuid_v7(now)), now)
+    }
+}
+
+/// The account of the operating system that runs this command, and whose sudo made it so.
+fn account() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = account_named(&passwd, uid).unwrap_or_else(|| format!("uid {uid}"));
+    let name = match env::var("SUDO_USER") {
+        Ok(person) if uid == 0 => format!("{person} as {name}"),
+        _ => name,
+    };
+    name.chars().take(MAX_ACCOUNT).collect()
+}
+
+/// The name of an account in the lines of `passwd`; accounts of a directory service aren't there.
+fn account_named(passwd: &str, uid: u32) -> Option<String> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let _password = fields.next()?;
+        let is_it = fields.next()?.parse() == Ok(uid);
+        (is_it && !name.is_empty()).then(|| name.to_owned())
+    })
+}
+
 /// What links are built from: the setting, or the address that the server is bound to.
 pub(super) fn base_url(config: &Config, bound: std::net::SocketAddr) -> anyhow::Result<Url> {
     if let Some(url) = &config.server.base_url {
@@ -205,5 +243,20 @@ pub(super) fn base_url(config: &Config, bound: std::net::SocketAddr) -> anyhow::
     match Url::parse(&format!("http://{host}:{}/", bound.port())) {
         Ok(url) => Ok(url),
         Err(error) => bail!("the bound address makes no URL: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_named_as_passwd_has_it() {
+        let passwd =
+            "root:x:0:0:root:/root:/bin/bash\nbroken\nada:x:1000:1000::/home/ada:/bin/sh\n";
+        assert_eq!(account_named(passwd, 0).as_deref(), Some("root"));
+        assert_eq!(account_named(passwd, 1000).as_deref(), Some("ada"));
+        assert_eq!(account_named(passwd, 7), None);
+        assert!(!account().is_empty());
     }
 }

@@ -238,6 +238,7 @@ async fn serve(
 
     let tasks = TaskTracker::new();
     app.start_listening(&tasks, &stop);
+    app.start_chaining(&tasks, &stop);
     tell(&app, bound, operations_address, database, ephemeral)?;
     match admin {
         Some(EnsuredAdmin::Made(user_id)) => {

@@ -10,17 +10,12 @@ use crate::{
     config::LogFormat,
     domain::{
         email::Email,
-        id::RequestId,
         nickname::Nickname,
         password::{Password, TypedPassword},
         profile::Profile,
     },
     error::{FieldErrors, Rule},
-    infra::{
-        clock::{Clock as _, SystemClock},
-        random::{Random, SystemRandom},
-    },
-    services::{Ctx, registration::NewAccount},
+    services::registration::NewAccount,
     telemetry::{self, LogTarget},
 };
 
@@ -70,9 +65,7 @@ async fn create_admin(options: CreateAdmin) -> anyhow::Result<()> {
         profile: Profile::default(),
     };
     let (app, database) = runtime::open_app().await?;
-    let now = SystemClock.now();
-    let random: &dyn Random = &SystemRandom;
-    let ctx = Ctx::operator(RequestId(random.uuid_v7(now)), now);
+    let ctx = runtime::operator();
     let made = app.services.registration.create_admin(&ctx, account).await;
     app.pool.close().await;
     database.close().await?;

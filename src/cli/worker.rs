@@ -33,6 +33,7 @@ pub(super) async fn run() -> anyhow::Result<()> {
     let app = App::build(runtime::parts(config, database, &data_dir, base_url)?)?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     app.start_worker(&tasks, &stop);
+    app.start_chaining(&tasks, &stop);
     tasks.spawn(serve::tidy(metrics.clone(), stop.clone()));
     let address = operations
         .local_addr()

@@ -7,6 +7,7 @@
 //! renew `.env.sample` and the README's table: `UPDATE_DOCS=1 cargo test settings_documents`.
 
 mod accounts;
+mod audit;
 mod compat;
 mod database;
 mod login;
@@ -18,6 +19,7 @@ mod tokens;
 use std::{fmt, str::FromStr};
 
 pub use accounts::{AccountsConfig, FirstAdmin};
+pub use audit::AuditConfig;
 pub use compat::CompatApi;
 pub use database::DatabaseConfig;
 pub use login::{LoginConfig, Rate, RateLimitsConfig};
@@ -62,6 +64,8 @@ pub struct Config {
     pub login: LoginConfig,
     /// How accounts come to be.
     pub accounts: AccountsConfig,
+    /// The audit log.
+    pub audit: AuditConfig,
     /// Mail.
     pub mail: MailConfig,
     /// The older APIs that are switched on.
@@ -117,6 +121,7 @@ impl Config {
         let tokens = TokensConfig::read(reader, environment);
         let accounts = AccountsConfig::read(reader);
         let login = LoginConfig::read(reader, environment);
+        let audit = AuditConfig::read(reader);
         let mail = MailConfig::read(reader, environment);
         let compat_apis = compat::read(reader, accounts.hide_account_existence);
         Self {
@@ -126,6 +131,7 @@ impl Config {
             tokens,
             login,
             accounts,
+            audit,
             mail,
             compat_apis,
             warnings: std::mem::take(&mut reader.warnings),

@@ -131,6 +131,7 @@ fn each_problem_names_its_setting_and_not_its_value() {
         ("RATE_LIMIT_RESET", "often"),
         ("ACCOUNT_DELETION_GRACE_DAYS", "366"),
         ("ACCOUNT_DELETION_GRACE_DAYS", "-1"),
+        ("AUDIT_RETENTION_DAYS", "secret-word"),
         ("ADMIN_USER", "secret-word@example.com"),
         ("ADMIN_PASSWORD", "secret-word"),
         ("SMTP_PORT", "70000"),

@@ -7,6 +7,7 @@
 //! conversions beside them.
 
 pub mod actor;
+pub mod audit;
 pub mod email;
 pub mod id;
 pub mod idempotency;

@@ -15,31 +15,43 @@ pub enum Permission {
     AddUser,
     /// Delete a user of lower rank.
     DeleteUser,
-    /// Lock and unlock a user of lower rank.
+    /// Lock a user of lower rank.
     LockUser,
-    /// See and end the sessions of a user of lower rank.
-    ManageSessions,
+    /// Unlock a user of lower rank.
+    UnlockUser,
+    /// See the sessions of a user of lower rank.
+    ListSessions,
+    /// End the sessions of a user of lower rank.
+    EndSessions,
     /// Ask whether a token is good.
     IntrospectTokens,
-    /// See and rotate the keys of access tokens: for operators, at the command line.
-    ManageKeys,
+    /// See the keys of access tokens: for operators, at the command line.
+    ListKeys,
+    /// Rotate the keys of access tokens: for operators, at the command line.
+    RotateKeys,
     /// Take back that a user of lower rank has deleted his account.
     RestoreUser,
+    /// Read and verify the audit log.
+    ReadAuditLog,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::BrowseUsers,
         Self::ReadUser,
         Self::EditUser,
         Self::AddUser,
         Self::DeleteUser,
         Self::LockUser,
-        Self::ManageSessions,
+        Self::UnlockUser,
+        Self::ListSessions,
+        Self::EndSessions,
         Self::IntrospectTokens,
-        Self::ManageKeys,
+        Self::ListKeys,
+        Self::RotateKeys,
         Self::RestoreUser,
+        Self::ReadAuditLog,
     ];
 }
 
@@ -55,12 +67,16 @@ impl Role {
             | Permission::AddUser
             | Permission::DeleteUser
             | Permission::LockUser
-            | Permission::ManageSessions => match self {
+            | Permission::UnlockUser
+            | Permission::ListSessions
+            | Permission::EndSessions => match self {
                 Self::Anonymous | Self::Authenticated => false,
                 Self::Manager | Self::Admin => true,
             },
-            Permission::IntrospectTokens | Permission::RestoreUser => self == Self::Admin,
-            Permission::ManageKeys => false,
+            Permission::IntrospectTokens | Permission::RestoreUser | Permission::ReadAuditLog => {
+                self == Self::Admin
+            }
+            Permission::ListKeys | Permission::RotateKeys => false,
         }
     }
 
@@ -109,10 +125,14 @@ mod tests {
         AddUser: MANAGER ADMIN
         DeleteUser: MANAGER ADMIN
         LockUser: MANAGER ADMIN
-        ManageSessions: MANAGER ADMIN
+        UnlockUser: MANAGER ADMIN
+        ListSessions: MANAGER ADMIN
+        EndSessions: MANAGER ADMIN
         IntrospectTokens: ADMIN
-        ManageKeys: 
+        ListKeys: 
+        RotateKeys: 
         RestoreUser: ADMIN
+        ReadAuditLog: ADMIN
         ANONYMOUS outranks: 
         AUTHENTICATED outranks: ANONYMOUS
         MANAGER outranks: ANONYMOUS AUTHENTICATED

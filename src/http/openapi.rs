@@ -43,6 +43,7 @@ use crate::{
         (name = "profiles", description = "What anybody may see of a user"),
         (name = "keys", description = "Verifying access tokens elsewhere"),
         (name = "users", description = "Managing users, for managers and administrators"),
+        (name = "audit", description = "Who did what, for administrators"),
         (name = "health", description = "Whether the service lives and is ready"),
     ),
     components(schemas(ProblemBody<'static>)),

@@ -4,7 +4,10 @@ use axum::{Extension, Router, extract::State, http::header, response::IntoRespon
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::{error::Answer, state::AppState};
-use crate::{error::Error, repository::jobs};
+use crate::{
+    error::Error,
+    repository::{audit_chain, jobs},
+};
 
 /// Renders the metrics of this process.
 #[derive(Clone)]
@@ -18,7 +21,7 @@ pub(super) fn router(metrics: Metrics) -> Router<AppState> {
         .layer(Extension(metrics))
 }
 
-/// Prometheus' text format; the state of the queue and of the pool is read now.
+/// Prometheus' text format; the state of the queue, of the audit log and of the pool is read now.
 async fn show(
     State(state): State<AppState>,
     Extension(metrics): Extension<Metrics>,
@@ -28,7 +31,7 @@ async fn show(
     let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
     metrics::gauge!("database_connections_idle").set(idle);
     match counts(&state).await {
-        Ok(counts) => {
+        Ok((counts, waiting)) => {
             metrics::gauge!("database_up").set(1);
             #[expect(
                 clippy::cast_precision_loss,
@@ -43,6 +46,9 @@ async fn show(
             }
             let overdue = counts.overdue.unwrap_or_default();
             metrics::gauge!("jobs_overdue_seconds").set(overdue.as_secs_f64());
+            let age = waiting.oldest.map(|oldest| state.clock.now() - oldest);
+            let age = age.map(|age| age.as_seconds_f64().max(0.0));
+            metrics::gauge!("audit_pending_seconds").set(age.unwrap_or_default());
         }
         // The process's own numbers are wanted all the more while the database is away.
         Err(error) => {
@@ -60,7 +66,9 @@ async fn show(
     ))
 }
 
-async fn counts(state: &AppState) -> Result<jobs::Counts, Error> {
+async fn counts(state: &AppState) -> Result<(jobs::Counts, audit_chain::Waiting), Error> {
     let mut connection = state.pool.acquire().await?;
-    Ok(jobs::counts(&mut connection, state.clock.database_override()).await?)
+    let now = state.clock.database_override();
+    let counts = jobs::counts(&mut connection, now).await?;
+    Ok((counts, audit_chain::waiting(&mut connection).await?))
 }

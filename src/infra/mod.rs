@@ -1,6 +1,7 @@
 //! Effects outside our PostgreSQL: one module each, a trait, the real thing and a fake beside it.
 
 pub mod clock;
+pub mod csv;
 pub mod email;
 pub mod embedded_postgres;
 pub mod key_pair;

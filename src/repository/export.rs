@@ -8,7 +8,9 @@ use crate::{domain::id::UserId, error::Result};
 /// Everything that is kept of a user, as one object with a member for each table, but for digests,
 /// hashes and sealed secrets: they tell him nothing, and would help whoever stole the export. The mail to
 /// an address that he wishes for is left out too: it is there for one that has no account, and so would
-/// tell, while the wish is in `email_changes`. Nor does it tell who changed his role.
+/// tell, while the wish is in `email_changes`. Nor does it tell who changed his role. Of the audit log he gets
+/// what he did and what was done to him; of another actor the kind only, and of another subject nothing but
+/// its id.
 /// `throttle_keys` are the keys by which his failed logins are counted.
 ///
 /// A column that a table gains later is in it without further ado; a table that names users is missed
@@ -57,6 +59,15 @@ pub async fn find(
            'login_throttle', ( \
              select coalesce(jsonb_agg(to_jsonb(l) - array['key', 'bucket'] order by l.updated_at), '[]') \
              from login_throttle l where l.key = any($2)), \
+           'audit_log', ( \
+             select coalesce(jsonb_agg(to_jsonb(a) \
+               - case when a.actor_id = u.id then array[]::text[] else array['actor_id', 'actor_name', \
+                 'on_behalf_of', 'request_id', 'client_address', 'device'] end \
+               - case when a.subject_kind = 'user' and a.subject_id = u.id::text then array[]::text[] \
+                 else array['before', 'after'] end order by a.at, a.id), '[]') \
+             from audit_log a where a.id in ( \
+               select id from audit_log where actor_id = u.id \
+               union select id from audit_log where subject_id = u.id::text and subject_kind = 'user')), \
            'jobs', ( \
              select coalesce(jsonb_agg(jsonb_build_object('kind', j.kind, 'payload', j.payload, \
                'created_at', j.created_at, 'run_at', j.run_at) order by j.id), '[]') \

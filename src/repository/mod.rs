@@ -7,6 +7,8 @@
 //! no clock. Name each constraint in the migration and map it in [`error`]. Each function is run by
 //! a test against PostgreSQL, since queries are checked there and not by the compiler.
 
+pub mod audit_chain;
+pub mod audit_log;
 pub mod email_changes;
 pub mod error;
 pub mod export;

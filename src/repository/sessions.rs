@@ -8,12 +8,14 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 
 use super::{
+    audit_log::{self, entry_parts},
     interval::interval,
     login_throttle::Bucket,
     users::{UserRow, columns_of, role},
 };
 use crate::{
     domain::{
+        audit::NewEntry,
         id::{SessionId, UserId},
         password::PasswordHash,
         role::Role,
@@ -73,8 +75,8 @@ pub struct LiveSession {
 }
 
 /// Opens a session for somebody who knew the password of `hash`: notes his login, renews the hash
-/// where a new one is given, and forgives the attempts of his bucket. Answers his role, or none when
-/// the account has changed since its credentials were read; then nothing is changed.
+/// where a new one is given, forgives the attempts of his bucket, and writes the audit entry. Answers his
+/// role, or none when the account has changed since its credentials were read; then nothing is changed.
 ///
 /// # Errors
 ///
@@ -90,12 +92,13 @@ pub async fn open(
     hash: &PasswordHash,
     renewed: Option<&PasswordHash>,
     bucket: Bucket<'_>,
+    entry: &NewEntry,
 ) -> Result<Option<Role>> {
     let (refresh, cookie) = match &session.secret {
         SecretDigest::Refresh(digest) => (Some(digest.as_slice()), None),
         SecretDigest::Cookie(digest) => (None, Some(digest.as_slice())),
     };
-    let name: Option<String> = sqlx::query_scalar(
+    let name: Option<String> = sqlx::query_scalar(concat!(
         "with login as ( \
            update users set last_login_at = $5, password_hash = coalesce($8, password_hash) \
            where id = $2 and password_hash = $7 and locked_at is null and deletion_due_at is null \
@@ -107,9 +110,10 @@ pub async fn open(
            select $1, $2, $3, $4, $5, $5, $6, $11, $12 from login \
          ), forgiven as ( \
            delete from login_throttle where key = $9 and bucket = $10 and exists (select from login) \
-         ) \
-         select role from login",
-    )
+         ), ",
+        entry_parts!("$14", "login, "),
+        " select role from login"
+    ))
     .bind(session.id)
     .bind(session.user_id)
     .bind(session.user_agent)
@@ -123,6 +127,7 @@ pub async fn open(
     .bind(refresh)
     .bind(cookie)
     .bind(session.for_verified)
+    .bind(audit_log::json(entry)?)
     .fetch_optional(connection)
     .await?;
     name.as_deref().map(role).transpose()

@@ -6,9 +6,11 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use sqlx::PgConnection;
 
+use super::audit::{Act, Refusals};
 use crate::{
     domain::{
         actor::Actor,
+        audit::Action,
         id::{RequestId, SessionId, UserId},
         permission::Permission,
     },
@@ -21,12 +23,16 @@ use crate::{
 pub struct Ctx {
     /// On whose account it runs.
     pub actor: Actor,
+    /// The operating system's account of an operator.
+    pub account: Option<String>,
     /// The request that asked for it.
     pub request_id: RequestId,
     /// Who sent that request.
     pub client: Client,
     /// The one time of the whole operation.
     pub now: DateTime<Utc>,
+    /// What was refused, for the audit log.
+    pub refusals: Refusals,
 }
 
 /// Who sent a request, as far as can be told.
@@ -46,9 +52,11 @@ impl Ctx {
     pub fn system(request_id: RequestId, now: DateTime<Utc>) -> Self {
         Self {
             actor: Actor::System,
+            account: None,
             request_id,
             client: Client::default(),
             now,
+            refusals: Refusals::default(),
         }
     }
 
@@ -61,21 +69,52 @@ impl Ctx {
         }
     }
 
-    /// Lets pass whom the permission is granted.
+    /// Lets pass whom the permission is granted. A refusal is noted for the audit log.
     ///
     /// # Errors
     ///
     /// [`Error::Unauthenticated`] for one who didn't log in, [`Error::Forbidden`] for one whose
     /// role doesn't have it.
     pub fn require(&self, permission: Permission) -> Result<()> {
-        match self.actor {
-            Actor::System | Actor::Operator => Ok(()),
-            Actor::User { role, .. } if role.grants(permission) => Ok(()),
-            Actor::User { .. } => Err(Error::Forbidden(ErrorCode::OperationNotPermitted)),
-            Actor::Service if permission == Permission::IntrospectTokens => Ok(()),
-            Actor::Service => Err(Error::Forbidden(ErrorCode::OperationNotPermitted)),
-            Actor::Nobody => Err(Error::Unauthenticated(ErrorCode::NotAuthenticated)),
+        self.require_for(permission, None)
+    }
+
+    /// The same for what is done to this user, who may not even be there.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::require`].
+    pub fn require_on(&self, permission: Permission, id: UserId) -> Result<()> {
+        self.require_for(permission, Some(id))
+    }
+
+    fn require_for(&self, permission: Permission, subject: Option<UserId>) -> Result<()> {
+        let is_granted = match self.actor {
+            Actor::System | Actor::Operator => true,
+            Actor::User { role, .. } => role.grants(permission),
+            Actor::Service => permission == Permission::IntrospectTokens,
+            Actor::Nobody => return Err(Error::Unauthenticated(ErrorCode::NotAuthenticated)),
+        };
+        if is_granted {
+            return Ok(());
         }
+        Err(self.refuse(permission, subject, ErrorCode::OperationNotPermitted))
+    }
+
+    /// The refusal of what needs this permission, noted for the audit log.
+    pub(super) fn refuse(
+        &self,
+        permission: Permission,
+        subject: Option<UserId>,
+        code: ErrorCode,
+    ) -> Error {
+        let act = Act::new(Action::of(permission)).refused();
+        let act = match subject {
+            Some(id) => act.on(id),
+            None => act,
+        };
+        self.refusals.note(act.entry(self));
+        Error::Forbidden(code)
     }
 
     /// Makes sure, in the caller's transaction, that the session of a user who asks hasn't ended since his

@@ -9,6 +9,7 @@ use tracing::instrument;
 
 use super::{
     Ctx,
+    audit::Act,
     mail::{Mails, UserMail},
     passwords::Passwords,
     platform::Platform,
@@ -17,6 +18,7 @@ use super::{
 };
 use crate::{
     domain::{
+        audit::{Action, Change, gone},
         id::UserId,
         password::TypedPassword,
         permission::Permission,
@@ -102,15 +104,22 @@ impl Deletion {
         let undo_until = email_changes::find_last_undo(&mut transaction, id, ctx.now).await?;
         let due_at = undo_until.max(Some(ctx.now + grace)).unwrap_or(ctx.now);
         sessions::end_all(&mut transaction, id).await?;
-        if due_at == ctx.now {
+        let act = if due_at == ctx.now {
             users::delete(&mut transaction, id).await?;
+            Act::new(Action::UserDeleted).before(gone(&user))
         } else {
+            let before = user.clone();
             user.deletion_due_at = Some(due_at);
             user.updated_at = ctx.now;
             users::update(&mut transaction, &mut user).await?;
             self.offer_restoration(&mut transaction, id, ctx.now, due_at)
                 .await?;
-        }
+            Act::new(Action::DeletionRequested).change(Change::between(&before, &user))
+        };
+        self.platform
+            .audit
+            .record(&mut transaction, ctx, act.on(id))
+            .await?;
         transaction.commit().await?;
         self.cache.forget(id);
         self.platform.queue.wake();
@@ -168,7 +177,10 @@ impl Deletion {
         if !one_time_tokens::consume(&mut transaction, user_id, purpose, token, ctx.now).await? {
             return Err(refused());
         }
-        self.reopen(&mut transaction, &mut user, ctx.now).await?;
+        let act = self.reopen(&mut transaction, &mut user, ctx.now).await?;
+        let act = act.by_owner(user_id);
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
         transaction.commit().await?;
         self.platform.queue.wake();
         tracing::info!(%user_id, "account restored by its owner");
@@ -182,31 +194,36 @@ impl Deletion {
     /// [`Error::Forbidden`] by the rules of rank; [`ErrorCode::UserNotFound`].
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn restore(&self, ctx: &Ctx, id: UserId) -> Result<User> {
-        ctx.require(Permission::RestoreUser)?;
+        ctx.require_on(Permission::RestoreUser, id)?;
         let mut transaction = self.platform.pool.begin().await?;
         let Subject { mut user, .. } =
             subject(&mut transaction, ctx, id, Permission::RestoreUser).await?;
         if user.deletion_due_at.is_none() {
             return Ok(user);
         }
-        self.reopen(&mut transaction, &mut user, ctx.now).await?;
+        let act = self.reopen(&mut transaction, &mut user, ctx.now).await?;
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act.on(id)).await?;
         transaction.commit().await?;
         self.platform.queue.wake();
         tracing::info!(user_id = %id, actor = ?ctx.actor, "account restored");
         Ok(user)
     }
 
+    /// Answers what is to be told of it.
     async fn reopen(
         &self,
         connection: &mut PgConnection,
         user: &mut User,
         now: DateTime<Utc>,
-    ) -> Result<()> {
+    ) -> Result<Act> {
+        let before = user.clone();
         user.deletion_due_at = None;
         user.updated_at = now;
         users::update(connection, user).await?;
         one_time_tokens::discard(connection, user.id, &[Purpose::AccountRestore]).await?;
         let mail = UserMail::AccountRestored;
-        self.mails.enqueue(connection, user.id, mail, now).await
+        self.mails.enqueue(connection, user.id, mail, now).await?;
+        Ok(Act::new(Action::UserRestored).change(Change::between(&before, user)))
     }
 }

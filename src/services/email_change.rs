@@ -5,12 +5,14 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sqlx::PgConnection;
 use tracing::instrument;
 use uuid::Uuid;
 
 use super::{
     Ctx,
+    audit::Act,
     mail::{Mails, UserMail},
     password_reset::PasswordReset,
     passwords::Passwords,
@@ -20,6 +22,7 @@ use super::{
 };
 use crate::{
     domain::{
+        audit::{Action, Change},
         email::Email,
         id::EmailChangeId,
         login_name::LoginName,
@@ -134,6 +137,10 @@ impl EmailChanges {
         let expires_at = now + EMAIL_CHANGE_LIFETIME;
         email_changes::request(&mut transaction, change, id, email, now, expires_at).await?;
         self.platform.queue.enqueue(&mut transaction, &job).await?;
+        let act = Act::new(Action::EmailChangeRequested).on(id);
+        let act = act.after(json!({"email": email.as_str()}));
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
         transaction.commit().await?;
         self.platform.queue.wake();
         Ok(())
@@ -199,6 +206,7 @@ impl EmailChanges {
         let user_id = change.ok_or_else(refused)?.user_id;
         let user = users::find_for_update(&mut transaction, user_id).await?;
         let mut user = user.filter(is_open).ok_or_else(refused)?;
+        let before = user.clone();
         // An address that was never verified may be anybody's.
         let old_email = user.email.clone();
         let old_email = old_email.filter(|_| user.email_verified_at.is_some());
@@ -220,6 +228,12 @@ impl EmailChanges {
                 .enqueue(&mut transaction, user_id, mail, ctx.now)
                 .await?;
         }
+        let change = Change::between(&before, &user);
+        let act = Act::new(Action::EmailChanged)
+            .by_owner(user_id)
+            .change(change);
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
         transaction.commit().await?;
         self.cache.forget(user_id);
         self.platform.queue.wake();
@@ -253,6 +267,7 @@ impl EmailChanges {
         let mut user = users::find_for_update(&mut transaction, user_id)
             .await?
             .ok_or_else(refused)?;
+        let before = user.clone();
         let undone = email_changes::undo(&mut transaction, id, token, ctx.now).await?;
         let undone = undone.ok_or_else(refused)?;
         email_changes::discard_since(&mut transaction, user_id, undone.confirmed_at).await?;
@@ -264,6 +279,16 @@ impl EmailChanges {
         self.resets
             .require(&mut transaction, user_id, ctx.now)
             .await?;
+        let change = Change::between(&before, &user);
+        let act = Act::new(Action::EmailChangeUndone)
+            .by_owner(user_id)
+            .change(change);
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
+        if let Some(squatter) = squatter {
+            let act = Act::new(Action::UserDeleted).by_owner(user_id).on(squatter);
+            audit.record(&mut transaction, ctx, act).await?;
+        }
         transaction.commit().await?;
         self.cache.forget(user_id);
         if let Some(squatter) = squatter {

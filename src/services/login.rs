@@ -19,6 +19,7 @@ use tracing::{Instrument as _, instrument};
 use super::{
     Ctx,
     access_tokens::{AccessToken, AccessTokens},
+    audit::Act,
     mail::Mails,
     platform::Platform,
     rate_limits::{Limited, RateLimits},
@@ -28,6 +29,7 @@ use super::{
 use crate::{
     domain::{
         actor::Actor,
+        audit::Action,
         id::{SessionId, UserId},
         lockout::{Charge, LockoutPolicy},
         login_name::LoginName,
@@ -124,6 +126,14 @@ struct Attempt {
 }
 
 impl Attempt {
+    /// Something that became of it, by somebody who may be anybody.
+    fn act(&self, action: Action) -> Act {
+        match self.user_id {
+            Some(id) => Act::new(action).on(id),
+            None => Act::new(action),
+        }
+    }
+
     fn bucket(&self) -> Bucket<'_> {
         Bucket {
             key: &self.key,
@@ -244,7 +254,8 @@ impl Login {
         match self.check(ctx, &attempt, &typed, credentials).await {
             Err(error @ Error::Unauthenticated(ErrorCode::InvalidCredentials)) => {
                 outcome("wrong");
-                if reached_limit && let Err(failure) = self.locked_out(attempt).await {
+                self.note_failure(ctx, &attempt).await;
+                if reached_limit && let Err(failure) = self.locked_out(ctx, attempt).await {
                     tracing::error!(error = %failure, "the owner of a locked account isn't told");
                 }
                 Err(error)
@@ -256,7 +267,27 @@ impl Login {
                 }
                 Err(error)
             }
+            // The right password of an account that takes no logins.
+            Err(error @ (Error::Unauthenticated(_) | Error::Locked { .. })) => {
+                self.note_failure(ctx, &attempt).await;
+                Err(error)
+            }
             answer => answer,
+        }
+    }
+
+    /// Tells the audit log of a failed login: the same for names without an account, so that the time
+    /// doesn't tell.
+    async fn note_failure(&self, ctx: &Ctx, attempt: &Attempt) {
+        let act = attempt.act(Action::LoginFailed).failed();
+        let audit = &self.platform.audit;
+        let noted = async {
+            let mut connection = self.platform.pool.acquire().await?;
+            audit.record(&mut connection, ctx, act).await
+        };
+        if let Err(failure) = noted.await {
+            // The guess was answered: it must not be taken back for this.
+            tracing::error!(error = %failure, request_id = %ctx.request_id, "a failed login isn't audited");
         }
     }
 

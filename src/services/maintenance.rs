@@ -1,10 +1,20 @@
 //! Clearing away what has expired.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::platform::Platform;
+use super::{
+    Ctx,
+    audit::{Act, AuditLog},
+    platform::Platform,
+};
 use crate::{
-    domain::signing_key::swept_before,
+    domain::{
+        audit::Action,
+        id::{RequestId, UserId},
+        signing_key::swept_before,
+    },
     error::Result,
     repository::{
         email_changes, idempotency_keys, jobs::JobKind, login_throttle, one_time_tokens, outbox,
@@ -29,33 +39,27 @@ const KEEP_PUBLISHED: TimeDelta = TimeDelta::days(7);
 /// Clears away what has expired.
 pub struct Maintenance {
     platform: Platform,
+    audit: Arc<AuditLog>,
 }
 
 impl Maintenance {
     /// The service on this database.
-    pub fn new(platform: Platform) -> Self {
-        Self { platform }
+    pub fn new(platform: Platform, audit: Arc<AuditLog>) -> Self {
+        Self { platform, audit }
     }
 
     /// Erases accounts whose owners have let the time to restore them pass, and deletes expired
     /// sessions, tokens, changes of addresses, charges of logins and idempotency keys, and signing
-    /// keys that were retired and messages that were consumed long ago, a batch at a time; and forgets words that nobody is called by any more.
+    /// keys that were retired and messages that were consumed long ago, and the oldest part of the audit log, a batch
+    /// at a time; and forgets words that nobody is called by any more.
     ///
     /// # Errors
     ///
     /// If the database fails; what was deleted until then is.
     pub async fn sweep(&self, now: DateTime<Utc>) -> Result<()> {
         let batch = i64::from(BATCH);
+        while self.erase_due(now).await? == usize::from(ACCOUNTS_BATCH) {}
         let mut connection = self.platform.pool.acquire().await?;
-        loop {
-            let erased = users::erase_due(&mut connection, now, i64::from(ACCOUNTS_BATCH)).await?;
-            for user_id in &erased {
-                tracing::info!(%user_id, "account erased");
-            }
-            if erased.len() < usize::from(ACCOUNTS_BATCH) {
-                break;
-            }
-        }
         while sessions::sweep(&mut connection, now, batch).await? == u64::from(BATCH) {}
         while one_time_tokens::sweep(&mut connection, now, batch).await? == u64::from(BATCH) {}
         while search_words::forget_left(&mut connection, batch).await? == u64::from(BATCH) {}
@@ -69,6 +73,26 @@ impl Maintenance {
         while idempotency_keys::sweep(&mut connection, override_, batch).await? == u64::from(BATCH)
         {
         }
+        drop(connection);
+        self.audit.trim(now).await?;
         Ok(())
+    }
+
+    /// Erases accounts whose time has come, at most [`ACCOUNTS_BATCH`]: answers how many.
+    async fn erase_due(&self, now: DateTime<Utc>) -> Result<usize> {
+        let ctx = Ctx::system(RequestId(self.platform.random.uuid_v7(now)), now);
+        let mut transaction = self.platform.pool.begin().await?;
+        let erased: Vec<UserId> =
+            users::erase_due(&mut transaction, now, i64::from(ACCOUNTS_BATCH)).await?;
+        for user_id in &erased {
+            let act = Act::new(Action::UserErased).on(*user_id);
+            let audit = &self.platform.audit;
+            audit.record(&mut transaction, &ctx, act).await?;
+        }
+        transaction.commit().await?;
+        for user_id in &erased {
+            tracing::info!(%user_id, "account erased");
+        }
+        Ok(erased.len())
     }
 }

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use tracing::instrument;
 
-use super::{Ctx, passwords::Passwords, platform::Platform, session_cache::SessionCache};
+use super::{
+    Ctx, audit::Act, passwords::Passwords, platform::Platform, session_cache::SessionCache,
+};
 use crate::{
     domain::{
+        audit::{Action, Change},
         nickname::Nickname,
         password::{Password, PasswordHash},
         phone::PhoneNumber,
@@ -134,11 +137,15 @@ impl Me {
         if is_changed {
             user.updated_at = ctx.now;
             users::update(&mut transaction, &mut user).await?;
+            let change = Change::between(&before, &user);
+            let act = Act::new(Action::UserChanged).on(id).change(change);
+            let audit = &self.platform.audit;
+            audit.record(&mut transaction, ctx, act).await?;
         }
         if let Some(hash) = hash {
             let passwords = &self.passwords;
             passwords
-                .set(&mut transaction, &user, session, hash, ctx.now)
+                .set(&mut transaction, ctx, &user, session, hash)
                 .await?;
         }
         transaction.commit().await?;

@@ -4,10 +4,12 @@
 //!
 //! A method whose first argument is `&Ctx` and whose first line is `ctx.require(..)`, unless
 //! anybody may do it. It hashes before it opens a transaction, opens at most one, and begins and
-//! commits it visibly; what has an effect outside the database is a job in that transaction.
+//! commits it visibly; what has an effect outside the database is a job in that transaction. What it
+//! changes stands in the audit log, written in that transaction too: see [`audit`].
 
 pub mod access_tokens;
 mod address_job;
+pub mod audit;
 pub mod context;
 pub mod cursors;
 pub mod deletion;
@@ -38,11 +40,11 @@ pub mod verification;
 use std::sync::Arc;
 
 use self::{
-    deletion::Deletion, email_change::EmailChanges, export::Export, idempotency::Idempotency,
-    login::Login, mail::Mails, maintenance::Maintenance, me::Me, password_reset::PasswordReset,
-    passwords::Passwords, preferences::Preferences, profiles::Profiles, registration::Registration,
-    roles::Roles, sessions::Sessions, signing_keys::SigningKeys, user_search::UserSearch,
-    users::Users, verification::Verification,
+    audit::AuditLog, deletion::Deletion, email_change::EmailChanges, export::Export,
+    idempotency::Idempotency, login::Login, mail::Mails, maintenance::Maintenance, me::Me,
+    password_reset::PasswordReset, passwords::Passwords, preferences::Preferences,
+    profiles::Profiles, registration::Registration, roles::Roles, sessions::Sessions,
+    signing_keys::SigningKeys, user_search::UserSearch, users::Users, verification::Verification,
 };
 use crate::{error::Error, infra::password_hasher::Busy};
 
@@ -89,6 +91,8 @@ pub struct Services {
     pub mails: Arc<Mails>,
     /// Clears away what has expired.
     pub maintenance: Arc<Maintenance>,
+    /// Reads and verifies the audit log.
+    pub audit: Arc<AuditLog>,
 }
 
 impl From<Busy> for Error {

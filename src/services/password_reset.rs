@@ -11,6 +11,7 @@ use tracing::instrument;
 
 use super::{
     Ctx, address_job,
+    audit::Act,
     login::Login,
     mail::{Mails, UserMail},
     platform::Platform,
@@ -19,9 +20,11 @@ use super::{
 };
 use crate::{
     domain::{
+        audit::{Action, Change},
         email::Email,
-        id::UserId,
+        id::{RequestId, UserId},
         password::{Password, PasswordHash},
+        role::Role,
         token::{OneTimeToken, Purpose, RESET_LIFETIME},
         user::User,
     },
@@ -87,8 +90,12 @@ impl PasswordReset {
     pub async fn request(&self, ctx: &Ctx, email: &Email) -> Result<()> {
         self.limits.check(ctx, Limited::Reset)?;
         let job = address_job::deduplicated(MAIL_PASSWORD_RESET, email, &self.dedupe_key)?;
-        let mut connection = self.platform.pool.acquire().await?;
-        self.platform.queue.enqueue(&mut connection, &job).await?;
+        let mut transaction = self.platform.pool.begin().await?;
+        self.platform.queue.enqueue(&mut transaction, &job).await?;
+        let act = Act::new(Action::PasswordResetRequested);
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
+        transaction.commit().await?;
         self.platform.queue.wake();
         Ok(())
     }
@@ -141,7 +148,10 @@ impl PasswordReset {
         one_time_tokens::replace(connection, user_id, purpose, &token, now, expires_at).await?;
         self.mails
             .enqueue(connection, user_id, UserMail::PasswordReset(&token), now)
-            .await
+            .await?;
+        let ctx = Ctx::system(RequestId(self.platform.random.uuid_v7(now)), now);
+        let act = Act::new(Action::PasswordResetMailed).on(user_id);
+        self.platform.audit.record(connection, &ctx, act).await
     }
 
     /// The same where whoever knows the password must not get in by it any more.
@@ -194,8 +204,13 @@ impl PasswordReset {
         if !one_time_tokens::consume(&mut transaction, id, purpose, token, ctx.now).await? {
             return Err(refused());
         }
+        let mut after = user.clone();
         if user.email_verified_at.is_none() {
             users::verify_email(&mut transaction, id, ctx.now).await?;
+            after.email_verified_at = Some(ctx.now);
+            if user.role == Role::Anonymous {
+                after.role = Role::Authenticated;
+            }
         }
         self.set(&mut transaction, &user, &hash).await?;
         users::take_open_reset(&mut transaction, id).await?;
@@ -208,6 +223,10 @@ impl PasswordReset {
         self.mails
             .enqueue(&mut transaction, id, UserMail::PasswordChanged, ctx.now)
             .await?;
+        let change = Change::between(&user, &after);
+        let act = Act::new(Action::PasswordReset).by_owner(id).change(change);
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
         transaction.commit().await?;
         self.done(id);
         Ok(())

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use tracing::instrument;
 
 use super::{
     Ctx,
+    audit::Act,
     mail::{Mails, UserMail},
     platform::Platform,
     rate_limits::{Limited, RateLimits},
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     domain::{
         actor::Actor,
+        audit::Action,
         id::{SessionId, UserId},
         lockout::{Charge, LockoutPolicy},
         login_name::LoginName,
@@ -138,7 +139,13 @@ impl Passwords {
                     field,
                 })
             }
-            Ok(Verdict::Wrong) => Err(wrong(field)),
+            Ok(Verdict::Wrong) => {
+                let act = Act::new(Action::PasswordProofFailed).on(id).failed();
+                let mut connection = self.platform.pool.acquire().await?;
+                let audit = &self.platform.audit;
+                audit.record(&mut connection, ctx, act).await?;
+                Err(wrong(field))
+            }
             Err(busy) => {
                 // Nobody has looked at the password.
                 let mut connection = self.platform.pool.acquire().await?;
@@ -194,7 +201,7 @@ impl Passwords {
         let hash = self.hash(&proven.user, password, "new_password").await?;
         let mut transaction = self.platform.pool.begin().await?;
         let user = self.still_holds(&mut transaction, &proven).await?;
-        self.set(&mut transaction, &user, proven.session, &hash, ctx.now)
+        self.set(&mut transaction, ctx, &user, proven.session, &hash)
             .await?;
         transaction.commit().await?;
         self.cache.forget(user.id);
@@ -245,10 +252,10 @@ impl Passwords {
     pub(super) async fn set(
         &self,
         connection: &mut PgConnection,
+        ctx: &Ctx,
         user: &User,
         session: SessionId,
         hash: &PasswordHash,
-        now: DateTime<Utc>,
     ) -> Result<()> {
         let id = user.id;
         users::set_password_hash(connection, id, hash).await?;
@@ -261,9 +268,10 @@ impl Passwords {
         // Nobody has said that he wants mail at an address that isn't verified.
         if user.email_verified_at.is_some() {
             let mail = UserMail::PasswordChanged;
-            self.mails.enqueue(connection, id, mail, now).await?;
+            self.mails.enqueue(connection, id, mail, ctx.now).await?;
         }
-        Ok(())
+        let act = Act::new(Action::PasswordChanged).on(id);
+        self.platform.audit.record(connection, ctx, act).await
     }
 
     /// A password that was [set](Self::set) is committed.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio_util::task::TaskTracker;
 
-use super::queue::Queue;
+use super::{audit::Audit, queue::Queue};
 use crate::infra::{clock::Clock, random::Random};
 
 /// What every service stands on; cheap to clone.
@@ -19,6 +19,8 @@ pub struct Platform {
     pub random: Arc<dyn Random>,
     /// Work for later.
     pub queue: Queue,
+    /// Tells what is done.
+    pub audit: Audit,
     /// What goes on when the client who asked for it has gone, and is waited for at the end.
     pub detached: TaskTracker,
 }

@@ -2,9 +2,9 @@
 
 use tracing::instrument;
 
-use super::{Ctx, platform::Platform};
+use super::{Ctx, audit::Act, platform::Platform};
 use crate::{
-    domain::preferences::Preferences as Kept,
+    domain::{audit::Action, preferences::Preferences as Kept},
     error::Result,
     repository::{user_preferences, users},
 };
@@ -45,6 +45,10 @@ impl Preferences {
         users::find_for_update(&mut transaction, id).await?;
         ctx.still_logged_in(&mut transaction).await?;
         user_preferences::replace(&mut transaction, id, preferences, ctx.now).await?;
+        // What an application keeps is its own: it may be anything.
+        let act = Act::new(Action::PreferencesChanged).on(id);
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -21,6 +21,7 @@ use tracing::instrument;
 
 use super::{
     Ctx,
+    audit::Act,
     idempotency::Idempotency,
     mail::{Mails, UserMail},
     nicknames::Nicknames,
@@ -29,8 +30,14 @@ use super::{
 };
 use crate::{
     domain::{
-        actor::Actor, id::UserId, password::PasswordHash, permission::Permission, role::Role,
-        token::OneTimeToken, user::User,
+        actor::Actor,
+        audit::{Action, made},
+        id::UserId,
+        password::PasswordHash,
+        permission::Permission,
+        role::Role,
+        token::OneTimeToken,
+        user::User,
     },
     error::{Error, ErrorCode, Result},
     infra::password_hasher::PasswordHasher,
@@ -187,7 +194,7 @@ impl Registration {
         claim: Option<&Claim>,
     ) -> Result<User> {
         let role = role.unwrap_or(Role::Anonymous);
-        check_grant(ctx.actor, role)?;
+        check_grant(ctx, role)?;
         account.check()?;
         let hash = self.hasher.hash(&account.password).await?;
         let mut transaction = self.platform.pool.begin().await?;
@@ -195,12 +202,21 @@ impl Registration {
             // His role may have changed since the request began.
             match users::find_role_for_share(&mut transaction, id).await? {
                 Some(now) if now.grants(Permission::AddUser) && now.may_grant(role) => {}
-                _ => return Err(Error::Forbidden(ErrorCode::OperationNotPermitted)),
+                _ => {
+                    let code = ErrorCode::OperationNotPermitted;
+                    return Err(ctx.refuse(Permission::AddUser, None, code));
+                }
             }
             ctx.still_logged_in(&mut transaction).await?;
         }
         let user = self
-            .insert_unverified(&mut transaction, ctx, account, role, &hash)
+            .insert_unverified(
+                &mut transaction,
+                ctx,
+                Action::UserAdded,
+                self.user(ctx, account, role),
+                &hash,
+            )
             .await?;
         if let Some(claim) = claim {
             let idempotency = &self.idempotency;
@@ -225,8 +241,10 @@ impl Registration {
     ) -> Result<User> {
         let first_user_exists = self.first_user_exists.load(Ordering::Relaxed);
         if first_user_exists && claim.is_none() {
+            let user = self.user(ctx, account, Role::Anonymous);
+            let action = Action::UserRegistered;
             return self
-                .insert_unverified(connection, ctx, account, Role::Anonymous, hash)
+                .insert_unverified(connection, ctx, action, user, hash)
                 .await;
         }
         let mut transaction = connection.begin().await?;
@@ -235,8 +253,9 @@ impl Registration {
             true => first_role,
             false => Role::Anonymous,
         };
+        let user = self.user(ctx, account, role);
         let user = self
-            .insert_unverified(&mut transaction, ctx, account, role, hash)
+            .insert_unverified(&mut transaction, ctx, Action::UserRegistered, user, hash)
             .await?;
         if let Some(claim) = claim {
             // Stored like what is stored where the account was there before.
@@ -253,19 +272,19 @@ impl Registration {
         &self,
         connection: &mut PgConnection,
         ctx: &Ctx,
-        account: NewAccount,
-        role: Role,
+        action: Action,
+        user: (User, bool),
         hash: &PasswordHash,
     ) -> Result<User> {
-        let user = self.user(ctx, account, role);
         if user.0.email.is_none() {
             // There is nothing to verify.
-            return self.insert(connection, user, hash, None).await;
+            return self.insert(connection, ctx, action, user, hash, None).await;
         }
         let token = OneTimeToken::new(self.platform.random.bytes());
         let mail = UserMail::EmailVerification(&token);
         let mail = self.mails.job(user.0.id, mail, ctx.now)?;
-        self.insert(connection, user, hash, Some((&token, &mail)))
+        let verification = Some((&token, &mail));
+        self.insert(connection, ctx, action, user, hash, verification)
             .await
     }
 
@@ -299,17 +318,22 @@ impl Registration {
     async fn insert(
         &self,
         connection: &mut PgConnection,
+        ctx: &Ctx,
+        action: Action,
         (mut user, chosen): (User, bool),
         hash: &PasswordHash,
         verification: Option<(&OneTimeToken, &NewJob)>,
     ) -> Result<User> {
         let now = self.platform.clock.database_override();
         for _ in 0..NICKNAME_TRIES {
+            let act = Act::new(action).on(user.id).after(made(&user));
+            let entry = self.platform.audit.entry(ctx, act);
             let inserted = match verification {
                 Some((token, mail)) => {
-                    users::insert_unverified(connection, &user, hash, token, mail, now).await?
+                    users::insert_unverified(connection, &user, hash, token, mail, &entry, now)
+                        .await?
                 }
-                None => users::insert(connection, &user, hash).await?,
+                None => users::insert(connection, &user, hash, &entry).await?,
             };
             if inserted {
                 return Ok(user);
@@ -340,12 +364,13 @@ impl Registration {
     }
 }
 
-fn check_grant(actor: Actor, role: Role) -> Result<()> {
-    match actor {
+fn check_grant(ctx: &Ctx, role: Role) -> Result<()> {
+    match ctx.actor {
         Actor::System | Actor::Operator => Ok(()),
         Actor::User { role: own, .. } if own.may_grant(role) => Ok(()),
         Actor::User { .. } | Actor::Service | Actor::Nobody => {
-            Err(Error::Forbidden(ErrorCode::OperationNotPermitted))
+            let code = ErrorCode::OperationNotPermitted;
+            Err(ctx.refuse(Permission::AddUser, None, code))
         }
     }
 }

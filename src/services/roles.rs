@@ -11,14 +11,16 @@ use tracing::instrument;
 
 use super::{
     Ctx,
+    audit::Act,
     mail::{Mails, UserMail},
     platform::Platform,
     session_cache::SessionCache,
-    users::{Subject, keep_an_admin, subject},
+    users::{Subject, keep_an_admin_against, subject},
 };
 use crate::{
     domain::{
         actor::Actor,
+        audit::{Action, Change},
         id::UserId,
         outbox::OutboxMessage,
         page::{Listed, Page},
@@ -66,7 +68,7 @@ impl Roles {
         role: Role,
         reason: Option<Reason>,
     ) -> Result<User> {
-        ctx.require(Permission::EditUser)?;
+        ctx.require_on(Permission::EditUser, id)?;
         let mut transaction = self.platform.pool.begin().await?;
         let mut subject = subject(&mut transaction, ctx, id, Permission::EditUser).await?;
         let is_another = self
@@ -92,7 +94,7 @@ impl Roles {
     /// [`Error::Forbidden`], [`ErrorCode::UserNotFound`].
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn history(&self, ctx: &Ctx, id: UserId, page: Page) -> Result<Listed<RoleChange>> {
-        ctx.require(Permission::ReadUser)?;
+        ctx.require_on(Permission::ReadUser, id)?;
         let mut connection = self.platform.pool.acquire().await?;
         if users::find(&mut connection, id).await?.is_none() {
             return Err(Error::NotFound(ErrorCode::UserNotFound));
@@ -121,9 +123,10 @@ impl Roles {
             return Ok(false);
         }
         if !actor_role.may_grant(role) {
-            return Err(Error::Forbidden(ErrorCode::OperationNotPermitted));
+            let code = ErrorCode::OperationNotPermitted;
+            return Err(ctx.refuse(Permission::EditUser, Some(user.id), code));
         }
-        keep_an_admin(connection, user).await?;
+        keep_an_admin_against(connection, ctx, user, Permission::EditUser).await?;
         sessions::end_all(connection, user.id).await?;
         let change = NewRoleChange {
             user_id: user.id,
@@ -146,7 +149,12 @@ impl Roles {
                 .enqueue(connection, user.id, mail, ctx.now)
                 .await?;
         }
+        let before = user.clone();
         user.role = role;
+        let act = Act::new(Action::RoleChanged)
+            .on(user.id)
+            .change(Change::between(&before, user));
+        self.platform.audit.record(connection, ctx, act).await?;
         Ok(true)
     }
 }

@@ -12,15 +12,18 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use quick_cache::sync::Cache;
+use serde_json::json;
 use tracing::instrument;
 
 use self::activity::Activity;
 use super::{
-    Ctx, access_tokens::AccessTokens, mail::Mails, platform::Platform, session_cache::SessionCache,
+    Ctx, access_tokens::AccessTokens, audit::Act, mail::Mails, platform::Platform,
+    session_cache::SessionCache,
 };
 use crate::{
     domain::{
         actor::Actor,
+        audit::Action,
         id::{SessionId, UserId},
         permission::Permission,
         session::{Session, SessionSecret},
@@ -213,6 +216,10 @@ impl Sessions {
         }
         let ended = sessions::end(&mut transaction, id, Some(user_id)).await?;
         ended.ok_or(Error::NotFound(ErrorCode::SessionNotFound))?;
+        let act = Act::new(Action::SessionEnded).on(user_id);
+        let act = act.before(json!({"session_id": id}));
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
         transaction.commit().await?;
         self.cache.forget(user_id);
         tracing::info!(%user_id, session_id = %id, "session ended by its user");
@@ -233,6 +240,10 @@ impl Sessions {
         let ended = sessions::end_others(&mut transaction, user_id, current).await?;
         // Whoever had a session may have asked for another address.
         email_changes::discard_unconfirmed(&mut transaction, user_id).await?;
+        let act = Act::new(Action::SessionsEnded).on(user_id);
+        let act = act.after(json!({"sessions_ended": ended, "session_kept": current}));
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
         transaction.commit().await?;
         self.cache.forget(user_id);
         tracing::info!(%user_id, ended, "other sessions ended by their user");
@@ -246,9 +257,9 @@ impl Sessions {
     /// [`Error::Forbidden`] by the rules of rank; [`ErrorCode::UserNotFound`].
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn list_of(&self, ctx: &Ctx, id: UserId) -> Result<Vec<Session>> {
-        ctx.require(Permission::ManageSessions)?;
+        ctx.require_on(Permission::ListSessions, id)?;
         let mut transaction = self.platform.pool.begin().await?;
-        subject(&mut transaction, ctx, id, Permission::ManageSessions).await?;
+        subject(&mut transaction, ctx, id, Permission::ListSessions).await?;
         let listed = sessions::list(&mut transaction, id, ctx.now).await?;
         transaction.commit().await?;
         Ok(listed)
@@ -261,11 +272,15 @@ impl Sessions {
     /// [`Error::Forbidden`] by the rules of rank; [`ErrorCode::UserNotFound`].
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn end_all_of(&self, ctx: &Ctx, id: UserId) -> Result<()> {
-        ctx.require(Permission::ManageSessions)?;
+        ctx.require_on(Permission::EndSessions, id)?;
         let mut transaction = self.platform.pool.begin().await?;
-        subject(&mut transaction, ctx, id, Permission::ManageSessions).await?;
+        subject(&mut transaction, ctx, id, Permission::EndSessions).await?;
         let ended = sessions::end_all(&mut transaction, id).await?;
         email_changes::discard_unconfirmed(&mut transaction, id).await?;
+        let act = Act::new(Action::SessionsEnded).on(id);
+        let act = act.after(json!({"sessions_ended": ended}));
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
         transaction.commit().await?;
         self.cache.forget(id);
         tracing::info!(user_id = %id, ended, actor = ?ctx.actor, "sessions ended");

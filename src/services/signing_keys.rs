@@ -21,15 +21,17 @@ use chrono::{DateTime, Utc};
 use jsonwebtoken::Validation;
 use secrecy::SecretString;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
 use tracing::instrument;
 
 use self::{
     list::{Key, KeyList, ListedKey, jwt_algorithm},
     stored::StoredKeys,
 };
-use super::{Ctx, platform::Platform};
+use super::{Ctx, audit::Act, platform::Platform};
 use crate::{
     domain::{
+        audit::{Action, Subject},
         permission::Permission,
         signing_key::{Algorithm, KeyAlgorithm, KeyId, PublicKey, accepted_until},
     },
@@ -229,7 +231,7 @@ impl SigningKeys {
     ///
     /// If the database fails.
     pub async fn list(&self, ctx: &Ctx) -> Result<KeyListing> {
-        ctx.require(Permission::ManageKeys)?;
+        ctx.require(Permission::ListKeys)?;
         let keys = match &self.source {
             Source::Secret(_) => return Ok(KeyListing::Secret(self.algorithm)),
             Source::Files(list) => {
@@ -268,7 +270,7 @@ impl SigningKeys {
     /// module's documentation.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn rotate(&self, ctx: &Ctx) -> Result<Rotation> {
-        ctx.require(Permission::ManageKeys)?;
+        ctx.require(Permission::RotateKeys)?;
         let keys = match &self.source {
             Source::Secret(_) => return Ok(Rotation::Secret(self.algorithm)),
             Source::Files(_) => return Ok(Rotation::Files),
@@ -282,6 +284,16 @@ impl SigningKeys {
         if !signing_keys::insert(&mut transaction, &key).await? {
             return Err(anyhow!("a key signs that should have been retired").into());
         }
+        let subject = Subject::SigningKey(key.id.as_str().to_owned());
+        let act = Act::new(Action::KeysRotated).on_subject(subject);
+        let audit = &self.platform.audit;
+        audit
+            .record(
+                &mut transaction,
+                ctx,
+                act.after(json!({"retired": retired})),
+            )
+            .await?;
         transaction.commit().await?;
         keys.outdate();
         tracing::info!(kid = %key.id, retired, "the keys of access tokens were rotated");

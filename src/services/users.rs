@@ -8,6 +8,7 @@ use tracing::instrument;
 
 use super::{
     Ctx,
+    audit::Act,
     login::Login,
     mail::{Mails, UserMail},
     platform::Platform,
@@ -17,6 +18,7 @@ use super::{
 use crate::{
     domain::{
         actor::Actor,
+        audit::{Action, Change, gone},
         email::Email,
         id::UserId,
         nickname::Nickname,
@@ -81,7 +83,7 @@ impl Users {
     /// [`Error::Forbidden`], [`ErrorCode::UserNotFound`].
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn read(&self, ctx: &Ctx, id: UserId) -> Result<User> {
-        ctx.require(Permission::ReadUser)?;
+        ctx.require_on(Permission::ReadUser, id)?;
         let mut connection = self.platform.pool.acquire().await?;
         users::find(&mut connection, id)
             .await?
@@ -98,7 +100,7 @@ impl Users {
     /// [`ErrorCode::NicknameAlreadyExists`]; [`Error::Invalid`] where he would lose his only name.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn edit(&self, ctx: &Ctx, id: UserId, patch: UserPatch) -> Result<User> {
-        ctx.require(Permission::EditUser)?;
+        ctx.require_on(Permission::EditUser, id)?;
         let mut transaction = self.platform.pool.begin().await?;
         let mut subject = subject(&mut transaction, ctx, id, Permission::EditUser).await?;
         let before = subject.user.clone();
@@ -171,11 +173,32 @@ impl Users {
                 )
                 .await?;
         }
+        self.tell_of_edit(&mut transaction, ctx, &before, &user)
+            .await?;
         transaction.commit().await?;
         self.cache.forget(id);
         self.platform.queue.wake();
         tracing::info!(user_id = %id, role = %user.role, actor = ?ctx.actor, "user changed");
         Ok(user)
+    }
+
+    /// Records a change but for that of the role, which has an entry of its own.
+    async fn tell_of_edit(
+        &self,
+        connection: &mut PgConnection,
+        ctx: &Ctx,
+        before: &User,
+        after: &User,
+    ) -> Result<()> {
+        let audit = &self.platform.audit;
+        let mut change = Change::between(before, after);
+        // Recorded where it was changed.
+        drop(change.split_off("role"));
+        if !change.is_empty() {
+            let act = Act::new(Action::UserChanged).on(after.id).change(change);
+            audit.record(connection, ctx, act).await?;
+        }
+        Ok(())
     }
 
     /// Deletes a user and all that belongs to him.
@@ -186,13 +209,16 @@ impl Users {
     /// [`ErrorCode::UserNotFound`].
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn delete(&self, ctx: &Ctx, id: UserId) -> Result<()> {
-        ctx.require(Permission::DeleteUser)?;
+        ctx.require_on(Permission::DeleteUser, id)?;
         let mut transaction = self.platform.pool.begin().await?;
         let Subject { user, .. } =
             subject(&mut transaction, ctx, id, Permission::DeleteUser).await?;
-        keep_an_admin(&mut transaction, &user).await?;
+        keep_an_admin_against(&mut transaction, ctx, &user, Permission::DeleteUser).await?;
         sessions::end_all(&mut transaction, id).await?;
         users::delete(&mut transaction, id).await?;
+        let act = Act::new(Action::UserDeleted).on(id).before(gone(&user));
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
         transaction.commit().await?;
         self.cache.forget(id);
         tracing::info!(user_id = %id, actor = ?ctx.actor, "user deleted");
@@ -207,14 +233,15 @@ impl Users {
     /// [`ErrorCode::UserNotFound`].
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn lock(&self, ctx: &Ctx, id: UserId) -> Result<User> {
-        ctx.require(Permission::LockUser)?;
+        ctx.require_on(Permission::LockUser, id)?;
         let mut transaction = self.platform.pool.begin().await?;
         let Subject { mut user, .. } =
             subject(&mut transaction, ctx, id, Permission::LockUser).await?;
         if user.locked_at.is_some() {
             return Ok(user);
         }
-        keep_an_admin(&mut transaction, &user).await?;
+        keep_an_admin_against(&mut transaction, ctx, &user, Permission::LockUser).await?;
+        let before = user.clone();
         user.locked_at = Some(ctx.now);
         user.updated_at = ctx.now;
         users::update(&mut transaction, &mut user).await?;
@@ -226,6 +253,10 @@ impl Users {
                 .enqueue(&mut transaction, id, mail, ctx.now)
                 .await?;
         }
+        let change = Change::between(&before, &user);
+        let act = Act::new(Action::UserLocked).on(id).change(change);
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
         transaction.commit().await?;
         self.cache.forget(id);
         self.platform.queue.wake();
@@ -240,10 +271,11 @@ impl Users {
     /// [`Error::Forbidden`] by the rules of rank; [`ErrorCode::UserNotFound`].
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn unlock(&self, ctx: &Ctx, id: UserId) -> Result<User> {
-        ctx.require(Permission::LockUser)?;
+        ctx.require_on(Permission::UnlockUser, id)?;
         let mut transaction = self.platform.pool.begin().await?;
         let Subject { mut user, .. } =
-            subject(&mut transaction, ctx, id, Permission::LockUser).await?;
+            subject(&mut transaction, ctx, id, Permission::UnlockUser).await?;
+        let before = user.clone();
         let was_locked_out = self.login.end_lockout(&mut transaction, &user).await?;
         let was_locked = user.locked_at.take().is_some();
         if was_locked {
@@ -255,6 +287,10 @@ impl Users {
                 .enqueue(&mut transaction, id, UserMail::Unlocked, ctx.now)
                 .await?;
         }
+        let change = Change::between(&before, &user);
+        let act = Act::new(Action::UserUnlocked).on(id).change(change);
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
         transaction.commit().await?;
         self.platform.queue.wake();
         tracing::info!(user_id = %id, actor = ?ctx.actor, "user unlocked");
@@ -284,7 +320,9 @@ pub(super) async fn subject(
     let actor = match ctx.actor {
         Actor::User { id: actor, .. } => actor,
         Actor::Nobody => return Err(Error::Unauthenticated(ErrorCode::NotAuthenticated)),
-        Actor::Service => return Err(Error::Forbidden(ErrorCode::OperationNotPermitted)),
+        Actor::Service => {
+            return Err(ctx.refuse(permission, Some(id), ErrorCode::OperationNotPermitted));
+        }
         Actor::System | Actor::Operator => {
             let user = users::find_for_update(connection, id).await?;
             return Ok(Subject {
@@ -306,7 +344,21 @@ pub(super) async fn subject(
         ctx.still_logged_in(connection).await?;
         Ok(Subject { user, actor_role })
     } else {
-        Err(Error::Forbidden(ErrorCode::OperationNotPermitted))
+        Err(ctx.refuse(permission, Some(id), ErrorCode::OperationNotPermitted))
+    }
+}
+
+/// [Makes sure](keep_an_admin) that an administrator is left when somebody uses this permission against
+/// this user.
+pub(super) async fn keep_an_admin_against(
+    connection: &mut PgConnection,
+    ctx: &Ctx,
+    user: &User,
+    permission: Permission,
+) -> Result<()> {
+    match is_last_admin(connection, user).await? {
+        true => Err(ctx.refuse(permission, Some(user.id), ErrorCode::LastAdministrator)),
+        false => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@ use tracing::instrument;
 
 use super::{
     Ctx, address_job,
+    audit::Act,
     mail::{Mails, UserMail},
     password_reset::PasswordReset,
     platform::Platform,
@@ -15,8 +16,10 @@ use super::{
 };
 use crate::{
     domain::{
+        audit::{Action, Change},
         email::Email,
-        id::UserId,
+        id::{RequestId, UserId},
+        role::Role,
         token::{OneTimeToken, Purpose, VERIFICATION_LIFETIME},
     },
     error::{Error, ErrorCode, Result},
@@ -83,10 +86,10 @@ impl Verification {
         let refused = Error::InvalidToken(ErrorCode::InvalidVerificationToken);
         let purpose = Purpose::EmailVerification;
         let mut transaction = self.platform.pool.begin().await?;
-        if users::find_for_update(&mut transaction, user_id)
-            .await?
-            .is_none()
-            || !one_time_tokens::consume(&mut transaction, user_id, purpose, token, ctx.now).await?
+        let Some(before) = users::find_for_update(&mut transaction, user_id).await? else {
+            return Err(refused);
+        };
+        if !one_time_tokens::consume(&mut transaction, user_id, purpose, token, ctx.now).await?
             || !users::verify_email(&mut transaction, user_id, ctx.now).await?
         {
             return Err(refused);
@@ -97,6 +100,18 @@ impl Verification {
                 .require(&mut transaction, user_id, ctx.now)
                 .await?;
         }
+        let mut after = before.clone();
+        after.email_verified_at = before.email_verified_at.or(Some(ctx.now));
+        after.role = match before.role {
+            Role::Anonymous => Role::Authenticated,
+            role => role,
+        };
+        let change = Change::between(&before, &after);
+        let act = Act::new(Action::EmailVerified)
+            .by_owner(user_id)
+            .change(change);
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
         transaction.commit().await?;
         self.cache.forget(user_id);
         self.platform.queue.wake();
@@ -115,8 +130,12 @@ impl Verification {
     pub async fn resend(&self, ctx: &Ctx, email: &Email) -> Result<()> {
         self.limits.check(ctx, Limited::Resend)?;
         let job = address_job::deduplicated(RESEND_VERIFICATION, email, &self.dedupe_key)?;
-        let mut connection = self.platform.pool.acquire().await?;
-        self.platform.queue.enqueue(&mut connection, &job).await?;
+        let mut transaction = self.platform.pool.begin().await?;
+        self.platform.queue.enqueue(&mut transaction, &job).await?;
+        let act = Act::new(Action::VerificationRequested);
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
+        transaction.commit().await?;
         self.platform.queue.wake();
         Ok(())
     }
@@ -161,6 +180,10 @@ impl Verification {
                 now,
             )
             .await?;
+        let ctx = Ctx::system(RequestId(self.platform.random.uuid_v7(now)), now);
+        let act = Act::new(Action::VerificationMailed).on(user.id);
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, &ctx, act).await?;
         transaction.commit().await?;
         self.platform.queue.wake();
         Ok(())

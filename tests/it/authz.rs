@@ -111,6 +111,8 @@ pub const MATRIX: &[Row] = &[
     users("get_me", 200),
     users("update_me", 200),
     users("export_me", 200),
+    users("list_my_activity", 200),
+    admins("list_audit_log", 200),
     everybody("get_profile", 404),
     everybody("search_profiles", 200),
     users("end_current_session", 204),

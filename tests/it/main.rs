@@ -6,6 +6,8 @@ mod api;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod authz;
 #[cfg(test)]
 mod authz_coverage;

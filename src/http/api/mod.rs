@@ -1,6 +1,7 @@
 //! The native API: one file a noun, each with its handlers, its DTOs and its `router()`.
 
 mod address_body;
+pub mod audit;
 pub mod deletion;
 pub mod email_change;
 pub mod export;
@@ -54,5 +55,6 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .merge(users::router())
         .merge(roles::router())
         .merge(user_suggestions::router())
+        .merge(audit::router())
         .merge(health::router())
 }

@@ -13,7 +13,7 @@ use crate::{
     domain::{actor::Actor, id::RequestId},
     error::{Error, ErrorCode},
     http::{error::Problem, state::AppState},
-    services::{Client, Ctx},
+    services::{Client, Ctx, audit::Refusals},
 };
 
 /// Most characters of a user agent that are kept.
@@ -119,12 +119,14 @@ pub(in crate::http) fn context(parts: &Parts, state: &AppState, actor: Actor) ->
         .extensions
         .get::<PeerAddress>()
         .map(|peer| peer.0.ip().to_canonical());
+    let refusals = parts.extensions.get::<Refusals>();
     let user_agent = parts
         .headers
         .get(header::USER_AGENT)
         .and_then(|value| value.to_str().ok());
     Ctx {
         actor,
+        account: None,
         request_id,
         client: Client {
             address: peer.map(|peer| client_address(peer, &parts.headers, state)),
@@ -132,6 +134,7 @@ pub(in crate::http) fn context(parts: &Parts, state: &AppState, actor: Actor) ->
             device_tokens: device_tokens(&parts.headers, state),
         },
         now,
+        refusals: refusals.cloned().unwrap_or_default(),
     }
 }
 

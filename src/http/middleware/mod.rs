@@ -3,6 +3,7 @@
 mod headers;
 mod leftover;
 mod observe;
+mod refusals;
 
 use std::time::Duration;
 
@@ -42,10 +43,12 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// 2. headers of security;
 /// 3. CORS, where origins are allowed;
 /// 4. a panic becomes an error 500;
-/// 5. the time limit, and `leftover`: what handlers leave unread of bodies.
+/// 5. `refusals`: what was refused is audited;
+/// 6. the time limit, and `leftover`: what handlers leave unread of bodies.
 pub fn stack(router: Router, state: &AppState) -> Router {
     let router = router
         .layer(from_fn(limit_time))
+        .layer(from_fn_with_state(state.clone(), refusals::write))
         .layer(CatchPanicLayer::custom(panicked));
     let router = if state.cors_allowed_origins.is_empty() {
         router

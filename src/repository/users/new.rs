@@ -6,6 +6,7 @@ use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
 
 use crate::{
     domain::{
+        audit::NewEntry,
         email::Email,
         legacy_name::LegacyName,
         locale::Locale,
@@ -16,7 +17,10 @@ use crate::{
         user::User,
     },
     error::{Error, Result},
-    repository::jobs::NewJob,
+    repository::{
+        audit_log::{self, entry_parts},
+        jobs::NewJob,
+    },
 };
 
 /// Takes the place of the first user, if nobody has it.
@@ -126,7 +130,8 @@ fn bind_new<'a>(
         .bind(profile.locale.as_ref().map(Locale::as_str))
 }
 
-/// Stores a new user, unless somebody has his nickname: answers whether it did.
+/// Stores a new user and the audit entry that tells of him, unless somebody has his nickname: answers
+/// whether it did.
 ///
 /// # Errors
 ///
@@ -142,11 +147,20 @@ pub async fn insert(
     connection: &mut PgConnection,
     user: &User,
     password_hash: &PasswordHash,
+    entry: &NewEntry,
 ) -> Result<bool> {
-    let inserted = bind_new(sqlx::query(insert_user!()), user, password_hash)
-        .execute(connection)
+    let insert = sqlx::query(concat!(
+        "with registered as (",
+        insert_user!(),
+        " returning id), ",
+        entry_parts!("$26", "registered, "),
+        " select id from registered"
+    ));
+    let inserted = bind_new(insert, user, password_hash)
+        .bind(audit_log::json(entry)?)
+        .fetch_optional(connection)
         .await?;
-    Ok(inserted.rows_affected() == 1)
+    Ok(inserted.is_some())
 }
 
 /// [Stores a new user](insert) whose address is to be verified, with the token that does so and the
@@ -165,6 +179,7 @@ pub async fn insert_unverified(
     password_hash: &PasswordHash,
     token: &OneTimeToken,
     mail: &NewJob,
+    entry: &NewEntry,
     now_override: Option<DateTime<Utc>>,
 ) -> Result<bool> {
     if mail.serial_key.is_some() || mail.dedupe_key.is_some() || mail.run_at.is_some() {
@@ -185,8 +200,9 @@ pub async fn insert_unverified(
          ), mail as ( \
            insert into jobs (kind, payload, sealed_secret, secret_expires_at, max_attempts, run_at, created_at) \
            select $31, $32, $33, $34, $35, now, now from registered, clock \
-         ) \
-         select id from registered"
+         ), ",
+        entry_parts!("$36", "registered, "),
+        " select id from registered"
     ));
     let inserted = bind_new(insert, user, password_hash)
         .bind(purpose.as_str())
@@ -198,6 +214,7 @@ pub async fn insert_unverified(
         .bind(secret.map(|secret| secret.bytes.as_slice()))
         .bind(secret.map(|secret| secret.expires_at))
         .bind(mail.kind.max_attempts)
+        .bind(audit_log::json(entry)?)
         .fetch_optional(connection)
         .await?;
     Ok(inserted.is_some())

@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::{Attempt, DeviceToken, Login, Owner};
 use crate::{
     domain::{
-        id::UserId,
+        audit::Action,
+        id::{RequestId, UserId},
         token::{OneTimeToken, Purpose, UNLOCK_LIFETIME},
         user::User,
     },
@@ -21,7 +22,7 @@ use crate::{
         notices::{self, Notice},
         one_time_tokens, users,
     },
-    services::{Ctx, mail::UserMail},
+    services::{Ctx, audit::Act, mail::UserMail},
 };
 
 /// The job that tells the owner of an account, if there is one, that it is locked.
@@ -40,21 +41,26 @@ struct Lockout {
 }
 
 impl Login {
-    pub(super) async fn locked_out(&self, attempt: Attempt) -> Result<()> {
+    pub(super) async fn locked_out(&self, ctx: &Ctx, attempt: Attempt) -> Result<()> {
         metrics::counter!("lockouts_total").increment(1);
         tracing::warn!("too many failed logins: an account name is locked for a while");
-        if attempt.device.is_some() {
-            // The owner's own device: he knows.
-            return Ok(());
-        }
         // The same for names without an account, so that the time doesn't tell.
-        let user_id = attempt.user_id.map(|id| id.0);
-        let payload = serde_json::to_value(Lockout { user_id }).context("can't write a job")?;
-        let mut connection = self.platform.pool.acquire().await?;
+        let act = attempt.act(Action::LockedOut).failed();
+        let mut transaction = self.platform.pool.begin().await?;
         self.platform
-            .queue
-            .enqueue(&mut connection, &NewJob::new(NOTIFY_LOCKOUT, payload))
+            .audit
+            .record(&mut transaction, ctx, act)
             .await?;
+        // The owner on his own device knows.
+        if attempt.device.is_none() {
+            let user_id = attempt.user_id.map(|id| id.0);
+            let payload = serde_json::to_value(Lockout { user_id }).context("can't write a job")?;
+            self.platform
+                .queue
+                .enqueue(&mut transaction, &NewJob::new(NOTIFY_LOCKOUT, payload))
+                .await?;
+        }
+        transaction.commit().await?;
         self.platform.queue.wake();
         Ok(())
     }
@@ -105,6 +111,12 @@ impl Login {
         self.mails
             .enqueue(&mut transaction, user.id, mail, now)
             .await?;
+        let ctx = Ctx::system(RequestId(self.platform.random.uuid_v7(now)), now);
+        let act = Act::new(Action::UnlockMailed).on(user.id);
+        self.platform
+            .audit
+            .record(&mut transaction, &ctx, act)
+            .await?;
         transaction.commit().await?;
         self.platform.queue.wake();
         Ok(())
@@ -147,6 +159,9 @@ impl Login {
         }
         // Should it be locked again at once, the owner gets another link.
         notices::forget(&mut transaction, user_id, Notice::AccountLocked).await?;
+        let act = Act::new(Action::LockoutEnded).by_owner(user_id);
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
         transaction.commit().await?;
         tracing::info!(%user_id, "lockout ended by the owner");
         Ok(self.device_token(None, &Owner::of(user_id, &hash), ctx.now))

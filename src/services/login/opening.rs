@@ -1,10 +1,12 @@
 //! The session that a login opens.
 
+use serde_json::json;
 use tracing::instrument;
 
 use super::{Attempt, LoggedIn, Login, Owner, outcome};
 use crate::{
     domain::{
+        audit::{Action, NewEntry},
         id::{SessionId, UserId},
         password::PasswordHash,
         role::Role,
@@ -17,7 +19,7 @@ use crate::{
         sessions::{self, NewSession, SecretDigest},
         users,
     },
-    services::Ctx,
+    services::{Ctx, audit::Act},
 };
 
 /// What a session is used by, besides access tokens.
@@ -112,7 +114,15 @@ impl Login {
             expires_at: ctx.now + self.options.session_lifetime,
             for_verified: attempt.opening.for_verified,
         };
-        let Some(role) = self.store(attempt, &session, hash, renewed).await? else {
+        let kind = match attempt.opening.kind {
+            SessionKind::Tokens => "tokens",
+            SessionKind::Cookie => "cookie",
+        };
+        let act = Act::new(Action::SessionOpened).by_owner(user_id);
+        let act = act.after(json!({"session_id": id, "used_by": kind}));
+        let entry = self.platform.audit.entry(ctx, act);
+        let stored = self.store(attempt, &session, hash, renewed, &entry).await?;
+        let Some(role) = stored else {
             return Ok(None);
         };
         outcome("success");
@@ -142,14 +152,15 @@ impl Login {
         session: &NewSession<'_>,
         hash: &PasswordHash,
         renewed: Option<&PasswordHash>,
+        entry: &NewEntry,
     ) -> Result<Option<Role>> {
         let bucket = attempt.bucket();
         if !attempt.opening.is_only {
             let mut connection = self.platform.pool.acquire().await?;
-            return sessions::open(&mut connection, session, hash, renewed, bucket).await;
+            return sessions::open(&mut connection, session, hash, renewed, bucket, entry).await;
         }
         let mut transaction = self.platform.pool.begin().await?;
-        let role = sessions::open(&mut transaction, session, hash, renewed, bucket).await?;
+        let role = sessions::open(&mut transaction, session, hash, renewed, bucket, entry).await?;
         if role.is_some() {
             sessions::end_others(&mut transaction, session.user_id, session.id).await?;
             email_changes::discard_unconfirmed(&mut transaction, session.user_id).await?;

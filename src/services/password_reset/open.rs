@@ -10,6 +10,7 @@ use tracing::instrument;
 use super::PasswordReset;
 use crate::{
     domain::{
+        audit::Action,
         login_name::LoginName,
         password::Password,
         role::Role,
@@ -18,7 +19,7 @@ use crate::{
     },
     error::{Error, ErrorCode, Result},
     repository::{one_time_tokens, users},
-    services::{Ctx, rate_limits::Limited},
+    services::{Ctx, audit::Act, rate_limits::Limited},
 };
 
 impl PasswordReset {
@@ -50,6 +51,9 @@ impl PasswordReset {
             ctx.now + RESET_LIFETIME,
         )
         .await?;
+        let act = Act::new(Action::PasswordResetRequested).on(id);
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
         transaction.commit().await?;
         tracing::info!(user_id = %id, "password reset asked for by an older API");
         Ok(token)
@@ -98,6 +102,10 @@ impl PasswordReset {
         users::put_open_reset(&mut transaction, id, ctx.now).await?;
         let void = [Purpose::AccountUnlock, Purpose::PasswordReset];
         one_time_tokens::discard(&mut transaction, id, &void).await?;
+        // Whoever knows the name can do it: no proof of being the owner.
+        let act = Act::new(Action::PasswordReset).on(id);
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
         transaction.commit().await?;
         self.done(id);
         Ok(())

@@ -4,7 +4,7 @@ use tracing::instrument;
 
 use super::{NewAccount, Registration};
 use crate::{
-    domain::{actor::Actor, id::UserId, role::Role, user::User},
+    domain::{actor::Actor, audit::Action, id::UserId, role::Role, user::User},
     error::{Error, ErrorCode, Result},
     repository::users,
     services::Ctx,
@@ -41,7 +41,16 @@ impl Registration {
         self.claim_first(&mut transaction, ctx).await?;
         let mut user = self.user(ctx, account, Role::Admin);
         user.0.email_verified_at = Some(ctx.now);
-        let user = self.insert(&mut transaction, user, &hash, None).await?;
+        let user = self
+            .insert(
+                &mut transaction,
+                ctx,
+                Action::AdministratorMade,
+                user,
+                &hash,
+                None,
+            )
+            .await?;
         transaction.commit().await?;
         self.made(&user);
         Ok(user)
@@ -82,7 +91,16 @@ impl Registration {
         self.claim_first(&mut transaction, ctx).await?;
         let mut user = self.user(ctx, account, Role::Admin);
         user.0.email_verified_at = Some(ctx.now);
-        let user = self.insert(&mut transaction, user, &hash, None).await?;
+        let user = self
+            .insert(
+                &mut transaction,
+                ctx,
+                Action::AdministratorMade,
+                user,
+                &hash,
+                None,
+            )
+            .await?;
         transaction.commit().await?;
         Ok(EnsuredAdmin::Made(user.id))
     }

@@ -1,19 +1,21 @@
 //! What OAuth2 clients ask about tokens: to revoke one (RFC 7009), and whether one is good (RFC 7662).
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use tracing::instrument;
 use uuid::Uuid;
 
 use super::Sessions;
 use crate::{
     domain::{
+        audit::Action,
         id::{SessionId, UserId},
         permission::Permission,
         role::Role,
     },
     error::{Error, Result},
     repository::{sessions, users},
-    services::Ctx,
+    services::{Ctx, audit::Act},
 };
 
 /// The kind of a token.
@@ -64,11 +66,17 @@ impl Sessions {
                 Err(error) => return Err(error),
             },
         };
-        let mut connection = self.platform.pool.acquire().await?;
-        if let Some(user_id) = sessions::end(&mut connection, session_id, None).await? {
-            self.cache.forget(user_id);
-            tracing::info!(%user_id, %session_id, "session ended by a revoked token");
-        }
+        let mut transaction = self.platform.pool.begin().await?;
+        let Some(user_id) = sessions::end(&mut transaction, session_id, None).await? else {
+            return Ok(());
+        };
+        let act = Act::new(Action::SessionEnded).by_owner(user_id);
+        let act = act.before(json!({"session_id": session_id}));
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
+        transaction.commit().await?;
+        self.cache.forget(user_id);
+        tracing::info!(%user_id, %session_id, "session ended by a revoked token");
         Ok(())
     }
 

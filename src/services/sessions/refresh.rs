@@ -13,13 +13,14 @@
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tracing::instrument;
 use uuid::Uuid;
 
 use super::Sessions;
 use crate::{
-    domain::id::SessionId,
+    domain::{audit::Action, id::SessionId},
     error::{Error, ErrorCode, Result},
     infra::{keys::PurposeKey, random::Random},
     repository::{
@@ -27,7 +28,7 @@ use crate::{
         sessions::{self, RefreshState, Rotation},
         users,
     },
-    services::{Ctx, access_tokens::AccessToken, mail::UserMail},
+    services::{Ctx, access_tokens::AccessToken, audit::Act, mail::UserMail},
 };
 
 /// For how long a lost answer may be asked for again.
@@ -202,6 +203,11 @@ impl Sessions {
         self.mails
             .enqueue(&mut transaction, user_id, UserMail::SessionReuse, ctx.now)
             .await?;
+        // Whether the owner or a thief presented it, nobody knows.
+        let act = Act::new(Action::RefreshTokenReused).on(user_id);
+        let act = act.before(json!({"session_id": session_id})).failed();
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
         transaction.commit().await?;
         self.cache.forget(user_id);
         self.platform.queue.wake();

@@ -1,6 +1,7 @@
 //! The API, one file a noun, called through the real router.
 
 mod attacks;
+mod audit;
 mod bad_input;
 mod clocks;
 mod cors;

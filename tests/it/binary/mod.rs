@@ -1,5 +1,6 @@
 //! The real program, over TCP and by its command line: what tests in process can't see.
 
+mod audit;
 mod browser;
 mod commands;
 mod create_admin;

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use tokio::{sync::Barrier, task::JoinSet};
 
 mod accounts;
+mod audit;
 mod compat;
 mod database_away;
 mod first_admin;

@@ -9,7 +9,7 @@ use user_management::{
     },
 };
 
-use super::{after, hash, noon, put, user};
+use super::{after, hash, noon, put, told, user};
 use crate::support::database::TestDatabase;
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn only_an_account_whose_address_nobody_proved_makes_way() {
         user.phone_number = None;
         user.role = Role::Anonymous;
         used(&mut user);
-        users::insert(&mut conn, &user, &hash(number))
+        users::insert(&mut conn, &user, &hash(number), &told())
             .await
             .unwrap();
         let address = user.email.unwrap().normalized();
@@ -118,7 +118,9 @@ async fn only_an_account_whose_address_nobody_proved_makes_way() {
     // A number and a login by an older API keep it no more than nothing.
     unproven.last_login_at = Some(noon());
     unproven.phone_number = super::user(1).phone_number;
-    users::insert(&mut conn, &unproven, &hash(1)).await.unwrap();
+    users::insert(&mut conn, &unproven, &hash(1), &told())
+        .await
+        .unwrap();
     let address = unproven.email.unwrap().normalized();
     let mut delete = async |but| delete_unproven(&mut conn, &address, but).await.unwrap();
     assert_eq!(delete(unproven.id).await, None, "the account itself");

@@ -10,7 +10,7 @@ use user_management::{
     repository::{login_throttle, users},
 };
 
-use super::{EVERYBODY, hash, named, noon, put, user};
+use super::{EVERYBODY, hash, named, noon, put, told, user};
 use crate::support::database::TestDatabase;
 
 /// Stores a user of this number who has no address.
@@ -19,7 +19,11 @@ async fn put_nameless(conn: &mut PgConnection, number: u32, phone_number: &str) 
     new.email = None;
     new.email_verified_at = None;
     new.phone_number = Some(PhoneNumber::from_database(phone_number.to_owned()));
-    assert!(users::insert(conn, &new, &hash(number)).await.unwrap());
+    assert!(
+        users::insert(conn, &new, &hash(number), &told())
+            .await
+            .unwrap()
+    );
     new
 }
 
@@ -66,7 +70,11 @@ async fn a_legacy_name_is_found_as_it_stands_and_by_itself() {
         let mut new = user(number);
         (new.email, new.email_verified_at, new.phone_number) = (None, None, None);
         new.legacy_name = Some(LegacyName::parse(name).unwrap());
-        assert!(users::insert(&mut conn, &new, &hash(number)).await.unwrap());
+        assert!(
+            users::insert(&mut conn, &new, &hash(number), &told())
+                .await
+                .unwrap()
+        );
         let read = users::find(&mut conn, new.id).await.unwrap();
         assert_eq!(read.as_ref(), Some(&new));
         stored.push(new);
@@ -88,7 +96,7 @@ async fn a_legacy_name_is_found_as_it_stands_and_by_itself() {
         let mut second = user(9);
         (second.email, second.email_verified_at) = (None, None);
         second.legacy_name.clone_from(&new.legacy_name);
-        let refused = users::insert(&mut conn, &second, &hash(9)).await;
+        let refused = users::insert(&mut conn, &second, &hash(9), &told()).await;
         assert!(matches!(
             refused,
             Err(Error::Conflict(ErrorCode::EmailAlreadyExists))
@@ -107,6 +115,7 @@ async fn of_several_names_that_are_taken_the_address_is_told_first() {
         conn,
         user,
         &hash(2),
+        &told(),
     )
     .await
     {
@@ -128,7 +137,7 @@ async fn an_account_has_an_address_or_a_phone_number() {
     nameless.email = None;
     nameless.email_verified_at = None;
     nameless.phone_number = None;
-    let refused = users::insert(&mut conn, &nameless, &hash(1)).await;
+    let refused = users::insert(&mut conn, &nameless, &hash(1), &told()).await;
     assert!(matches!(refused, Err(Error::Internal(_))), "{refused:?}");
     let mut phone = put_nameless(&mut conn, 2, "+442079460958").await;
     phone.phone_number = None;

@@ -1,6 +1,8 @@
 //! The repository's functions, on PostgreSQL.
 
 mod account_ends;
+mod audit_chain;
+mod audit_log;
 mod coverage;
 mod email_changes;
 mod errors;
@@ -25,8 +27,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use user_management::{
     domain::{
+        audit::{Action, ActorKind, NewEntry, Outcome},
         email::Email,
-        id::{SessionId, UserId},
+        id::{RequestId, SessionId, UserId},
         locale::Locale,
         login_name::LoginName,
         nickname::Nickname,
@@ -81,7 +84,7 @@ async fn log_in(
         expires_at: at + TimeDelta::hours(1),
         for_verified: true,
     };
-    open_session(conn, &session, known, renewed, EVERYBODY)
+    open_session(conn, &session, known, renewed, EVERYBODY, &told())
         .await
         .unwrap()
 }
@@ -124,11 +127,29 @@ fn hash(number: u32) -> PasswordHash {
     PasswordHash::new(format!("$hash${number}"))
 }
 
+/// What stands in the audit log of whatever tests do.
+fn told() -> NewEntry {
+    NewEntry {
+        at: noon(),
+        actor_kind: ActorKind::Nobody,
+        actor_id: None,
+        actor_name: None,
+        action: Action::UserRegistered,
+        subject: None,
+        request_id: RequestId(Uuid::from_u128(1)),
+        client_address: None,
+        device: None,
+        before: None,
+        after: None,
+        outcome: Outcome::Success,
+    }
+}
+
 /// Stores the user of this number.
 async fn put(conn: &mut PgConnection, number: u32) -> User {
     let user = user(number);
     assert!(
-        repository::insert(conn, &user, &hash(number))
+        repository::insert(conn, &user, &hash(number), &told())
             .await
             .unwrap()
     );

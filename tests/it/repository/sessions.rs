@@ -15,7 +15,7 @@ use uuid::Uuid;
 mod refresh;
 mod upkeep;
 
-use super::{EVERYBODY, after, hash, log_in, named, noon, put, user};
+use super::{EVERYBODY, after, hash, log_in, named, noon, put, told, user};
 use crate::support::database::TestDatabase;
 
 fn id(number: u128) -> SessionId {
@@ -44,7 +44,7 @@ async fn open_by(conn: &mut PgConnection, number: u128, of: u32, secret: SecretD
         expires_at: after(TimeDelta::hours(1)),
         for_verified: true,
     };
-    sessions::open(conn, &session, &hash(of), None, EVERYBODY)
+    sessions::open(conn, &session, &hash(of), None, EVERYBODY, &told())
         .await
         .unwrap()
         .unwrap();

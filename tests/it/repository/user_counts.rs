@@ -4,7 +4,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::task::JoinSet;
 use user_management::repository::users;
 
-use super::{hash, put, user};
+use super::{hash, put, told, user};
 use crate::support::database::TestDatabase;
 
 async fn expect_count(conn: &mut PgConnection, expected: u64) {
@@ -44,13 +44,13 @@ async fn the_count_follows_inserts_deletions_rollbacks_and_truncation() {
     let mut same_nickname = user(8);
     same_nickname.nickname = user(1).nickname;
     assert!(
-        !users::insert(&mut conn, &same_nickname, &hash(8))
+        !users::insert(&mut conn, &same_nickname, &hash(8), &told())
             .await
             .unwrap()
     );
     let mut same_address = user(8);
     same_address.email = user(1).email;
-    users::insert(&mut conn, &same_address, &hash(8))
+    users::insert(&mut conn, &same_address, &hash(8), &told())
         .await
         .unwrap_err();
     assert!(!users::delete(&mut conn, user(9).id).await.unwrap());

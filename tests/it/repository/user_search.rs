@@ -24,7 +24,7 @@ use user_management::{
     },
 };
 
-use super::{after, hash, noon, user};
+use super::{after, hash, noon, told, user};
 use crate::support::database::TestDatabase;
 use plain::expected;
 
@@ -214,7 +214,11 @@ async fn a_search_finds_what_a_plain_filter_lets_pass_in_the_order_of_a_plain_so
     let mut all = Vec::new();
     for number in 1..=1_500 {
         let user = dice.user(number);
-        assert!(insert(&mut conn, &user, &hash(number)).await.unwrap());
+        assert!(
+            insert(&mut conn, &user, &hash(number), &told())
+                .await
+                .unwrap()
+        );
         all.push(user);
     }
     let ids = |users: &[(User, Place)]| users.iter().map(|(user, _)| user.id).collect::<Vec<_>>();
@@ -296,7 +300,11 @@ async fn statistics_tell_about_how_many_there_are() {
     for number in 1..=400 {
         let mut user = user(number);
         user.is_professional = number % 4 == 0;
-        assert!(insert(&mut conn, &user, &hash(number)).await.unwrap());
+        assert!(
+            insert(&mut conn, &user, &hash(number), &told())
+                .await
+                .unwrap()
+        );
     }
     sqlx::query("analyze users")
         .execute(&mut *conn)
@@ -320,10 +328,14 @@ async fn a_word_that_nobody_is_called_by_any_more_is_forgotten() {
     let name = |name| Some(PersonName::parse(name).unwrap());
     renamed.profile.first_name = name("Zaphodia");
     renamed.profile.last_name = name("Beeblebrox");
-    insert(&mut conn, &renamed, &hash(1)).await.unwrap();
+    insert(&mut conn, &renamed, &hash(1), &told())
+        .await
+        .unwrap();
     let mut namesake = user(2);
     namesake.profile.last_name = name("Beeblebrox");
-    insert(&mut conn, &namesake, &hash(2)).await.unwrap();
+    insert(&mut conn, &namesake, &hash(2), &told())
+        .await
+        .unwrap();
     let typed = [
         "zahpodia".to_owned(),
         "beblebrox".to_owned(),

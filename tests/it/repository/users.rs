@@ -22,7 +22,7 @@ use user_management::{
     },
 };
 
-use super::{after, hash, log_in, noon, put, user};
+use super::{after, hash, log_in, noon, put, told, user};
 use crate::support::{database::TestDatabase, eventually::wait_until};
 
 #[tokio::test]
@@ -79,19 +79,19 @@ async fn a_taken_nickname_leaves_the_transaction_usable_and_a_taken_address_does
     let mut second = user(2);
     second.nickname = Nickname::parse("USER_1").unwrap();
     assert!(
-        !users::insert(&mut transaction, &second, &hash(2))
+        !users::insert(&mut transaction, &second, &hash(2), &told())
             .await
             .unwrap()
     );
     second.nickname = Nickname::parse("user_2").unwrap();
     assert!(
-        users::insert(&mut transaction, &second, &hash(2))
+        users::insert(&mut transaction, &second, &hash(2), &told())
             .await
             .unwrap()
     );
     let mut third = user(3);
     third.email = Some(Email::parse("USER1@example.com").unwrap());
-    let refused = users::insert(&mut transaction, &third, &hash(3))
+    let refused = users::insert(&mut transaction, &third, &hash(3), &told())
         .await
         .unwrap_err();
     assert!(
@@ -120,7 +120,7 @@ async fn an_unverified_user_is_stored_with_his_token_and_his_mail_or_not_at_all(
         ..NewJob::new(KIND, serde_json::json!({ "to": 1 }))
     };
     let insert = async |conn: &mut PgConnection, user: &User| {
-        users::insert_unverified(conn, user, &hash(1), &token, &mail, Some(noon())).await
+        users::insert_unverified(conn, user, &hash(1), &token, &mail, &told(), Some(noon())).await
     };
     let stored = user(1);
     assert!(insert(&mut conn, &stored).await.unwrap());
@@ -241,7 +241,9 @@ async fn verification_raises_anonymous_and_keeps_the_first_time() {
         let mut new = user(number);
         new.role = role;
         new.email_verified_at = None;
-        users::insert(&mut conn, &new, &hash(number)).await.unwrap();
+        users::insert(&mut conn, &new, &hash(number), &told())
+            .await
+            .unwrap();
         for hours in [1, 2] {
             let at = after(TimeDelta::hours(hours));
             assert!(users::verify_email(&mut conn, new.id, at).await.unwrap());
@@ -267,7 +269,9 @@ async fn a_list_is_in_order_of_registration_and_then_of_ids() {
     // At the same time as the first, with a higher id.
     let mut twin = user(9);
     twin.created_at = user(1).created_at;
-    users::insert(&mut conn, &twin, &hash(9)).await.unwrap();
+    users::insert(&mut conn, &twin, &hash(9), &told())
+        .await
+        .unwrap();
     let page = async |conn: &mut PgConnection, skip, limit| {
         let listed = users::list(conn, Page { skip, limit }).await.unwrap();
         let ids = listed.items.iter().map(|user| user.id.0.as_u128());
@@ -377,6 +381,10 @@ async fn another_administrator_is_one_who_can_log_in() {
     (legacy.email, legacy.phone_number) = (None, None);
     legacy.legacy_name = Some(LegacyName::parse("bob").unwrap());
     legacy.role = Role::Admin;
-    assert!(users::insert(&mut conn, &legacy, &hash(3)).await.unwrap());
+    assert!(
+        users::insert(&mut conn, &legacy, &hash(3), &told())
+            .await
+            .unwrap()
+    );
     assert!(!users::has_other_admin(&mut conn, other.id).await.unwrap());
 }

@@ -1,0 +1,359 @@
+//! `user-management audit …`.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use anyhow::{Context as _, anyhow, bail};
+use chrono::SecondsFormat;
+use clap::{Args, Subcommand, ValueEnum};
+use futures::TryStreamExt as _;
+use serde_json::json;
+
+use super::runtime;
+use crate::{
+    config::LogFormat,
+    domain::audit::{AuditEntry, AuditFilter},
+    http::api::audit::{Written, csv_head},
+    services::{
+        Ctx,
+        audit::{AuditLog, MAX_LIMIT, Verification},
+    },
+    telemetry::{self, LogTarget},
+};
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Compute the chain of hashes again, and tell the first entry that isn't as it was written.
+    ///
+    /// Note the hash at its end outside of the database: with `--head` a later run tells whether the
+    /// chain still has it. The exit code is 1 where something is wrong.
+    Verify(Verify),
+    /// Show the newest entries.
+    List(List),
+    /// Print all entries that match, newest first.
+    Export(Export),
+}
+
+/// How to verify.
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// A hash that was the chain's end earlier: 64 hexadecimal digits.
+    #[arg(long, value_name = "HASH")]
+    head: Option<String>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to show.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    filters: Filters,
+    /// Entries at most, 200 of them.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LIMIT)))]
+    limit: u32,
+    /// Print a JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to print.
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    #[command(flatten)]
+    filters: Filters,
+    /// How.
+    #[arg(long, value_enum, default_value_t = Format::Ndjson)]
+    format: Format,
+}
+
+/// A format of many entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A JSON object a line.
+    Ndjson,
+    /// A table; cells that a spreadsheet would take for formulas begin with an apostrophe.
+    Csv,
+}
+
+/// Which entries.
+#[derive(Debug, Args)]
+struct Filters {
+    /// Of the user of this id.
+    #[arg(long, value_name = "ID")]
+    actor: Option<String>,
+    /// Done to what has this id.
+    #[arg(long, value_name = "ID")]
+    subject: Option<String>,
+    /// Of this kind, such as `user_locked`.
+    #[arg(long)]
+    action: Option<String>,
+    /// That went so: success, refused or failed.
+    #[arg(long)]
+    outcome: Option<String>,
+    /// Of this request.
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    /// From this address.
+    #[arg(long, value_name = "ADDRESS")]
+    client_address: Option<String>,
+    /// Not before this time, such as 2026-11-21T12:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Before this time.
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+}
+
+impl Filters {
+    fn read(&self) -> anyhow::Result<AuditFilter> {
+        let mut filter = AuditFilter::default();
+        let given = [
+            ("actor", &self.actor),
+            ("subject", &self.subject),
+            ("action", &self.action),
+            ("outcome", &self.outcome),
+            ("request_id", &self.request_id),
+            ("client_address", &self.client_address),
+            ("from", &self.from),
+            ("to", &self.to),
+        ];
+        for (name, text) in given {
+            let Some(text) = text else { continue };
+            let set = filter.set(name, text);
+            set.map_err(|rule| anyhow!("--{} {rule}", name.replace('_', "-")))?;
+        }
+        Ok(filter)
+    }
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    telemetry::start_log(LogFormat::Text, false, LogTarget::StandardError)?;
+    // What is mistyped needs no database.
+    let task = Task::read(command)?;
+    let (app, database) = runtime::open_app().await?;
+    let ctx = runtime::operator();
+    let done = task.run(&ctx, &app.services.audit).await;
+    app.pool.close().await;
+    database.close().await?;
+    done
+}
+
+/// A command that was read.
+enum Task {
+    Verify {
+        noted: Option<[u8; 32]>,
+        json: bool,
+    },
+    List {
+        filter: AuditFilter,
+        limit: u32,
+        json: bool,
+    },
+    Export {
+        filter: AuditFilter,
+        format: Format,
+    },
+}
+
+impl Task {
+    fn read(command: Command) -> anyhow::Result<Self> {
+        Ok(match command {
+            Command::Verify(options) => Self::Verify {
+                noted: options.head.as_deref().map(hash).transpose()?,
+                json: options.json,
+            },
+            Command::List(options) => Self::List {
+                filter: options.filters.read()?,
+                limit: options.limit,
+                json: options.json,
+            },
+            Command::Export(options) => Self::Export {
+                filter: options.filters.read()?,
+                format: options.format,
+            },
+        })
+    }
+
+    async fn run(self, ctx: &Ctx, log: &Arc<AuditLog>) -> anyhow::Result<()> {
+        let mut out = io::BufWriter::new(io::stdout());
+        match self {
+            Self::Verify { noted, json } => {
+                let verified = log.verify(ctx, noted.as_ref()).await?;
+                let text = match json {
+                    true => format!("{}\n", as_json(&verified)),
+                    false => as_text(&verified),
+                };
+                print(&mut out, text.as_bytes())?;
+                out.flush().context("can't print the answer")?;
+                judge(&verified)
+            }
+            Self::List {
+                filter,
+                limit,
+                json,
+            } => {
+                let page = log.browse(ctx, &filter, None, limit).await?;
+                if !json {
+                    print(
+                        &mut out,
+                        row(["AT", "ACTOR", "ACTION", "OUTCOME", "SUBJECT"]).as_bytes(),
+                    )?;
+                }
+                for entry in page.items {
+                    let line = match json {
+                        true => Written(entry).ndjson()?,
+                        false => shown(&entry).into_bytes(),
+                    };
+                    print(&mut out, &line)?;
+                }
+                out.flush().context("can't print the entries")
+            }
+            Self::Export { filter, format } => {
+                let mut batches = Box::pin(log.stream(ctx, filter).await?);
+                if format == Format::Csv {
+                    print(&mut out, &csv_head())?;
+                }
+                while let Some(batch) = batches.try_next().await? {
+                    for entry in batch.into_iter().map(Written) {
+                        let line = match format {
+                            Format::Ndjson => entry.ndjson()?,
+                            Format::Csv => entry.csv(),
+                        };
+                        print(&mut out, &line)?;
+                    }
+                }
+                out.flush().context("can't print the entries")
+            }
+        }
+    }
+}
+
+fn print(out: &mut impl Write, bytes: &[u8]) -> anyhow::Result<()> {
+    out.write_all(bytes).context("can't print the answer")
+}
+
+/// A hash as `verify` prints it.
+fn hash(text: &str) -> anyhow::Result<[u8; 32]> {
+    let wrong = || anyhow!("--head must have 64 hexadecimal digits");
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(wrong());
+    }
+    let mut hash = [0; 32];
+    for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
+        *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| wrong())?;
+    }
+    Ok(hash)
+}
+
+fn hex(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn as_json(verified: &Verification) -> serde_json::Value {
+    json!({
+        "good": verified.is_good(),
+        "entries": verified.entries,
+        "waiting": verified.waiting,
+        "head": verified.head.map(|head| json!({"sequence": head.sequence, "hash": hex(&head.hash)})),
+        "removed": verified.anchor.map(|anchor| json!({
+            "sequence": anchor.link.sequence,
+            "hash": hex(&anchor.link.hash),
+            "at": anchor.removed_at.to_rfc3339_opts(SecondsFormat::Micros, true),
+        })),
+        "finding": verified.finding.map(|finding| json!({
+            "kind": finding.kind(),
+            "sequence": finding.sequence(),
+            "entry_id": finding.entry_id(),
+            "text": finding.to_string(),
+        })),
+        "head_known": verified.is_head_known,
+    })
+}
+
+fn as_text(verified: &Verification) -> String {
+    let mut text = format!(
+        "{} entries are as they were written; {} wait for their places in the chain\n",
+        verified.entries, verified.waiting
+    );
+    if let Some(anchor) = verified.anchor {
+        let at = anchor.removed_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        text += &format!(
+            "those up to place {} were removed, the last of them at {at}\n",
+            anchor.link.sequence
+        );
+    }
+    if let Some(head) = verified.head {
+        text += &format!("head: {} at place {}\n", hex(&head.hash), head.sequence);
+    }
+    text
+}
+
+fn judge(verified: &Verification) -> anyhow::Result<()> {
+    if let Some(finding) = verified.finding {
+        bail!("the audit log isn't as it was written: {finding}");
+    }
+    if verified.is_head_known == Some(false) {
+        bail!(
+            "the chain doesn't have the hash of --head: its end was cut off or written anew since, or it \
+             is of a part that was removed"
+        );
+    }
+    Ok(())
+}
+
+/// An entry for people.
+fn shown(entry: &AuditEntry) -> String {
+    let at = entry.at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let actor_id = entry.actor_id.map(|id| id.to_string());
+    let actor = match actor_id.as_ref().or(entry.actor_name.as_ref()) {
+        Some(name) => format!("{} {name}", entry.actor_kind),
+        None => entry.actor_kind.clone(),
+    };
+    let subject = match (&entry.subject_kind, &entry.subject_id) {
+        (Some(kind), Some(id)) => format!("{kind} {id}"),
+        _ => "-".to_owned(),
+    };
+    row([&at, &actor, &entry.action, &entry.outcome, &subject])
+}
+
+/// As wide as a time, a user, most actions and an outcome.
+fn row([at, actor, action, outcome, subject]: [&str; 5]) -> String {
+    format!("{at:20}  {actor:41}  {action:24}  {outcome:7}  {subject}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        filters: Filters,
+    }
+
+    #[test]
+    fn every_filter_has_its_option() {
+        let command = Line::command();
+        let options: Vec<_> = command
+            .get_arguments()
+            .map(|option| option.get_id().as_str())
+            .collect();
+        assert_eq!(options, AuditFilter::NAMES);
+    }
+
+    #[test]
+    fn a_hash_is_read_as_it_is_printed() {
+        let bytes: [u8; 32] = std::array::from_fn(|at| u8::try_from(at * 7 % 256).unwrap());
+        assert_eq!(hash(&hex(&bytes)).unwrap(), bytes);
+        for bad in ["", "00", &"g".repeat(64), &"ä".repeat(32)] {
+            assert!(hash(bad).is_err(), "{bad}");
+        }
+    }
+}
