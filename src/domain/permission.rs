@@ -23,13 +23,16 @@ pub enum Permission {
     IntrospectTokens,
     /// See and rotate the keys of access tokens: for operators, at the command line.
     ManageKeys,
+    /// Look at the database as a whole, empty it, take another one over: for operators, at the command
+    /// line.
+    ManageDatabase,
     /// Take back that a user of lower rank has deleted his account.
     RestoreUser,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::BrowseUsers,
         Self::ReadUser,
         Self::EditUser,
@@ -39,6 +42,7 @@ impl Permission {
         Self::ManageSessions,
         Self::IntrospectTokens,
         Self::ManageKeys,
+        Self::ManageDatabase,
         Self::RestoreUser,
     ];
 }
@@ -60,7 +64,7 @@ impl Role {
                 Self::Manager | Self::Admin => true,
             },
             Permission::IntrospectTokens | Permission::RestoreUser => self == Self::Admin,
-            Permission::ManageKeys => false,
+            Permission::ManageKeys | Permission::ManageDatabase => false,
         }
     }
 
@@ -112,6 +116,7 @@ mod tests {
         ManageSessions: MANAGER ADMIN
         IntrospectTokens: ADMIN
         ManageKeys: 
+        ManageDatabase: 
         RestoreUser: ADMIN
         ANONYMOUS outranks: 
         AUTHENTICATED outranks: ANONYMOUS

@@ -291,6 +291,20 @@ fn is_current(hash: &str, params: &Params) -> bool {
     })
 }
 
+/// Whether some password may have this hash: it is of a form that is known here.
+#[must_use]
+pub fn is_hash(hash: &str) -> bool {
+    if hash.starts_with("$2") {
+        return hash.parse::<bcrypt::HashParts>().is_ok();
+    }
+    phc::PasswordHash::new(hash).is_ok_and(|parsed| {
+        Algorithm::try_from(parsed.algorithm.as_str()).is_ok()
+            && Params::try_from(&parsed).is_ok()
+            && parsed.salt.is_some()
+            && parsed.hash.is_some()
+    })
+}
+
 /// Whether `password` has this hash. A hash of an unknown form is nobody's.
 fn compare(password: &str, hash: &str, memory: &mut Vec<Block>) -> bool {
     if hash.starts_with("$2") {

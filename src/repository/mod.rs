@@ -7,6 +7,7 @@
 //! no clock. Name each constraint in the migration and map it in [`error`]. Each function is run by
 //! a test against PostgreSQL, since queries are checked there and not by the compiler.
 
+pub mod adoption;
 pub mod email_changes;
 pub mod error;
 pub mod export;
@@ -18,6 +19,7 @@ pub mod login_throttle;
 pub mod notices;
 pub mod one_time_tokens;
 pub mod pool;
+pub mod schema;
 pub mod sessions;
 pub mod signing_keys;
 pub mod user_preferences;

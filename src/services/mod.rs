@@ -8,6 +8,7 @@
 
 pub mod access_tokens;
 mod address_job;
+pub mod adoption;
 pub mod context;
 pub mod deletion;
 pub mod email_change;
@@ -26,6 +27,7 @@ pub mod profiles;
 pub mod queue;
 pub mod rate_limits;
 pub mod registration;
+pub mod schema;
 pub mod session_cache;
 pub mod sessions;
 pub mod signing_keys;

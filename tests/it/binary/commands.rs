@@ -23,8 +23,8 @@ async fn migrate_brings_an_empty_database_up_to_date_and_may_be_run_again() {
             .unwrap();
     }
     let program = Program::on(&database);
-    for _ in 0..2 {
-        program.run(&["migrate"], "").await.expect(0);
+    for command in [&["migrate"][..], &["db", "migrate"], &["migrate"]] {
+        program.run(command, "").await.expect(0);
         let users: i64 = sqlx::query_scalar("select count(*) from users")
             .fetch_one(&database.pool)
             .await
@@ -44,8 +44,13 @@ async fn migrate_without_a_database_makes_one_and_stops_it_again() {
 #[tokio::test]
 async fn commands_fail_with_a_reason_when_the_database_is_away() {
     let program = Program::new().set("DATABASE_URL", "postgres://ada:hunter2@127.0.0.1:1/users");
-    for command in [&["migrate"][..], &["serve"], &["worker"]] {
-        let finished = program.run(command, "").await.expect(1);
+    for command in [
+        &["migrate"][..],
+        &["db", "migrate"],
+        &["serve"],
+        &["worker"],
+    ] {
+        let finished = program.run(command, "").await.expect(5);
         let said = &finished.stderr;
         assert!(said.contains("can't connect to the database"), "{said}");
         assert!(!said.contains("hunter2"), "{said}");
@@ -118,9 +123,22 @@ async fn the_command_line_explains_itself() {
     let program = Program::without_settings();
     let help = program.run(&["--help"], "").await.expect(0).stdout;
     for command in [
-        "serve", "worker", "migrate", "health", "openapi", "users", "keys",
+        "serve",
+        "worker",
+        "migrate",
+        "health",
+        "openapi",
+        "users",
+        "keys",
+        "db",
+        "settings",
+        "completions",
+        "man",
     ] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
+    }
+    for meaning in ["0  done", "3  what was asked for", "5  the database"] {
+        assert!(help.contains(meaning), "{help}");
     }
     let version = program.run(&["--version"], "").await.expect(0).stdout;
     assert_eq!(
