@@ -260,9 +260,10 @@ impl Work<'_> {
             .map(|taken| (taken.new, (taken.typed_email, taken.findings)))
             .unzip();
         let stored = repository::insert(connection, &new).await?;
-        let stored: BTreeSet<UserId> = stored.into_iter().collect();
+        let mut stored: BTreeSet<UserId> = stored.into_iter().collect();
         for (mut new, (typed_email, mut findings)) in new.into_iter().zip(rest) {
-            if !stored.contains(&new.0.id) {
+            // Each is looked for once: a second row of the same id must not pass for the first.
+            if !stored.remove(&new.0.id) {
                 self.store_alone(connection, &mut new, &typed_email, &mut findings)
                     .await?;
             }

@@ -148,3 +148,29 @@ async fn the_command_line_explains_itself() {
     let finished = program.run(&["sevre"], "").await.expect(2);
     assert!(finished.stderr.contains("serve"), "{}", finished.stderr);
 }
+
+#[tokio::test]
+async fn shells_and_man_are_told_of_every_command() {
+    let program = Program::without_settings();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = program.run(&["completions", shell], "").await.expect(0);
+        for word in ["create-admin", "adopt", "dry-run"] {
+            assert!(script.stdout.contains(word), "{shell}: {word}");
+        }
+    }
+    program.run(&["completions", "cobol"], "").await.expect(2);
+    let page = program.run(&["man"], "").await.expect(0).stdout;
+    for words in [".TH user-management 1", ".SH SUBCOMMANDS", "Exit codes"] {
+        assert!(page.contains(words), "{words}");
+    }
+    let page = program
+        .run(&["man", "db", "reset"], "")
+        .await
+        .expect(0)
+        .stdout;
+    for words in [".TH user-management-db-reset 1", "\\-\\-force"] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    let unknown = program.run(&["man", "db", "rest"], "").await.expect(3);
+    assert!(unknown.stderr.contains("`db rest`"), "{}", unknown.stderr);
+}

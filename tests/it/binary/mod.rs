@@ -3,12 +3,14 @@
 mod browser;
 mod commands;
 mod create_admin;
+mod db;
 mod ephemeral;
 mod idempotency;
 mod keys;
 mod outage;
 mod overload;
 mod settings;
+mod settings_command;
 mod slow_clients;
 mod smoke;
 mod stopping;

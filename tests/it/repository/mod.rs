@@ -1,7 +1,9 @@
 //! The repository's functions, on PostgreSQL.
 
 mod account_ends;
+mod adoption;
 mod coverage;
+mod databases;
 mod email_changes;
 mod errors;
 mod export;
