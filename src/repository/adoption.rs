@@ -2,6 +2,8 @@
 //!
 //! All of it is meant for one transaction on one connection: the view and the cursor are its own.
 
+use std::collections::{HashMap, HashSet};
+
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 
@@ -197,29 +199,78 @@ pub async fn next_old_users(connection: &mut PgConnection) -> Result<Vec<OldUser
 /// A user who was taken over, and his hash.
 pub type NewUser = (User, PasswordHash);
 
-/// Stores users whose names nobody has, and answers who they are: of two with one name it is the first.
+/// Who has which names already, of some that are wanted.
+#[derive(Debug, Default)]
+pub struct TakenNames {
+    /// Addresses in lower case, and whose they are.
+    pub emails: HashMap<String, UserId>,
+    /// Nicknames in lower case.
+    pub nicknames: HashSet<String>,
+    /// Names in place of an address.
+    pub legacy_names: HashSet<String>,
+}
+
+/// Which names of these users somebody has.
 ///
 /// # Errors
 ///
-/// If the database fails, also when a value breaks one of its rules.
+/// If the database fails.
+pub async fn taken_names(connection: &mut PgConnection, new: &[NewUser]) -> Result<TakenNames> {
+    let users = || new.iter().map(|(user, _)| user);
+    let emails: Vec<_> = users()
+        .filter_map(|user| user.email.as_ref().map(Email::normalized))
+        .collect();
+    let nicknames: Vec<_> = users()
+        .map(|user| user.nickname.as_str().to_ascii_lowercase())
+        .collect();
+    let legacy_names: Vec<_> = users()
+        .filter_map(|user| user.legacy_name.as_ref().map(LegacyName::as_str))
+        .collect();
+    let emails: Vec<(String, UserId)> =
+        sqlx::query_as("select lower(email), id from users where lower(email) = any($1)")
+            .bind(emails)
+            .fetch_all(&mut *connection)
+            .await?;
+    let nicknames: Vec<String> =
+        sqlx::query_scalar("select lower(nickname) from users where lower(nickname) = any($1)")
+            .bind(nicknames)
+            .fetch_all(&mut *connection)
+            .await?;
+    let legacy_names: Vec<String> =
+        sqlx::query_scalar("select legacy_name from users where legacy_name = any($1)")
+            .bind(legacy_names)
+            .fetch_all(connection)
+            .await?;
+    Ok(TakenNames {
+        emails: emails.into_iter().collect(),
+        nicknames: nicknames.into_iter().collect(),
+        legacy_names: legacy_names.into_iter().collect(),
+    })
+}
+
+/// Stores users.
+///
+/// # Errors
+///
+/// If the database fails, also when somebody has a name or an id of theirs, or a value breaks a rule.
 ///
 /// # Concurrency
 ///
-/// Held by the unique indexes of `users`. Who isn't stored leaves the transaction usable.
-pub async fn insert(connection: &mut PgConnection, new: &[NewUser]) -> Result<Vec<UserId>> {
+/// One statement, however many they are: each would add a row to `user_counts` that stays until the
+/// transaction ends, and that each later one has to pass.
+pub async fn insert(connection: &mut PgConnection, new: &[NewUser]) -> Result<()> {
     fn column<'a, T>(new: &'a [NewUser], value: impl Fn(&'a User) -> T) -> Vec<T> {
         new.iter().map(|(user, _)| value(user)).collect()
     }
     let url = |url: &'_ Option<WebUrl>| url.as_ref().map(|url| url.as_str().to_owned());
     let hashes: Vec<&str> = new.iter().map(|(_, hash)| hash.expose()).collect();
-    let stored = sqlx::query_scalar(
+    sqlx::query(
         "insert into users (id, nickname, email, email_verified_at, legacy_name, password_hash, first_name, \
          last_name, bio, profile_picture_url, linkedin_profile_url, github_profile_url, role, is_professional, \
          professional_status_updated_at, locked_at, last_login_at, created_at, updated_at) \
          select * from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], \
          $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::boolean[], \
-         $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[]) \
-         on conflict do nothing returning id",
+         $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[])",
     )
     .bind(column(new, |user| user.id.0))
     .bind(column(new, |user| user.nickname.as_str()))
@@ -240,9 +291,9 @@ pub async fn insert(connection: &mut PgConnection, new: &[NewUser]) -> Result<Ve
     .bind(column(new, |user| user.last_login_at))
     .bind(column(new, |user| user.created_at))
     .bind(column(new, |user| user.updated_at))
-    .fetch_all(connection)
+    .execute(connection)
     .await?;
-    Ok(stored)
+    Ok(())
 }
 
 /// A user who needs another nickname than his old one.
@@ -250,25 +301,29 @@ pub async fn insert(connection: &mut PgConnection, new: &[NewUser]) -> Result<Ve
 pub struct Nameless {
     /// Who he is.
     pub id: UserId,
+    /// What he is called now, in lower case.
+    pub placeholder: String,
     /// What he was called.
     pub old_nickname: String,
 }
 
-/// Up to a thousand users whose nicknames in lower case are from `from` to before `to`.
+/// Up to a thousand users whose nicknames in lower case are behind `after` and before `to`, in their
+/// order.
 ///
 /// # Errors
 ///
 /// If the database fails.
 pub async fn find_nameless(
     connection: &mut PgConnection,
-    from: &str,
+    after: &str,
     to: &str,
 ) -> Result<Vec<Nameless>> {
     let nameless = sqlx::query_as(
-        "select users.id, old.nickname as old_nickname from users join fastapi_users old on old.id = users.id \
-         where lower(users.nickname) >= $1 and lower(users.nickname) < $2 order by lower(users.nickname) limit 1000",
+        "select users.id, lower(users.nickname) as placeholder, old.nickname as old_nickname \
+         from users join fastapi_users old on old.id = users.id \
+         where lower(users.nickname) > $1 and lower(users.nickname) < $2 order by lower(users.nickname) limit 1000",
     )
-    .bind(from)
+    .bind(after)
     .bind(to)
     .fetch_all(connection)
     .await?;
@@ -323,21 +378,4 @@ pub async fn forget_old_users(connection: &mut PgConnection) -> Result<()> {
         .execute(connection)
         .await?;
     Ok(())
-}
-
-/// Tables besides the old users that bear the name of one that the trial has made.
-///
-/// # Errors
-///
-/// If the database fails.
-pub async fn in_the_way(connection: &mut PgConnection) -> Result<Vec<String>> {
-    let names = sqlx::query_scalar(
-        "select other.relname::text from pg_class own join pg_class other using (relname) \
-         where own.relnamespace = current_schema()::regnamespace and own.relkind in ('r', 'S', 'v') \
-         and other.relnamespace = (current_schemas(false))[2]::regnamespace \
-         and own.relname not in ('users', '_sqlx_migrations') order by 1",
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(names)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use sqlx::{
-    Connection as _, Executor as _, PgConnection, PgPool,
+    ConnectOptions as _, Connection as _, Executor as _, PgConnection, PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -58,6 +58,8 @@ pub fn connect(options: PgConnectOptions, max_connections: u32) -> PgPool {
 pub async fn connect_alone(options: &PgConnectOptions) -> Result<PgConnection> {
     let options = options.clone().application_name(APPLICATION_NAME);
     let options = options.options([("lock_timeout", "5s")]);
+    // Slow ones are what it is for.
+    let options = options.disable_statement_logging();
     Ok(PgConnection::connect_with(&options).await?)
 }
 

@@ -290,6 +290,26 @@ pub async fn present(
     Ok(there.intersection(own).cloned().collect())
 }
 
+/// Names in the current schema that `own` needs, the tables `users` and `_sqlx_migrations` left out.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn in_the_way(
+    connection: &mut PgConnection,
+    own: &BTreeSet<Thing>,
+) -> Result<Vec<String>> {
+    let names: BTreeSet<_> = own.iter().map(|own| &*own.name).collect();
+    let there = things(connection).await?;
+    let is_needed =
+        |name: &String| !matches!(&**name, "users" | "_sqlx_migrations") && names.contains(&**name);
+    Ok(there
+        .into_iter()
+        .map(|thing| thing.name)
+        .filter(is_needed)
+        .collect())
+}
+
 /// Drops things of the current schema, and whatever depends on them.
 ///
 /// # Errors

@@ -6,11 +6,7 @@
 
 mod rules;
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use anyhow::anyhow;
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
@@ -92,10 +88,10 @@ pub enum Adoption {
     },
     /// Nothing was done: the schema `fastapi` has the users of an earlier takeover.
     AsideTaken,
-    /// Nothing was done: it has more tables, of names that ours have.
+    /// Nothing was done: it has more tables or functions, of names that ours have.
     InTheWay {
-        /// Their names.
-        tables: Vec<String>,
+        /// Those names.
+        names: Vec<String>,
     },
 }
 
@@ -171,6 +167,13 @@ impl Adopting {
         if repository::is_aside_taken(&mut transaction).await? {
             return Ok(Adoption::AsideTaken);
         }
+        let mut trial = transaction.begin().await?;
+        let own = schema::own_things(&mut trial).await?;
+        trial.rollback().await?;
+        let names = schema::in_the_way(&mut transaction, &own).await?;
+        if !names.is_empty() {
+            return Ok(Adoption::InTheWay { names });
+        }
         let facts = schema::facts(&mut transaction).await?;
         match run {
             Run::Trial => {
@@ -184,12 +187,6 @@ impl Adopting {
             }
         }
         schema::migrate(&mut transaction).await?;
-        if run == Run::Trial {
-            let tables = repository::in_the_way(&mut transaction).await?;
-            if !tables.is_empty() {
-                return Ok(Adoption::InTheWay { tables });
-            }
-        }
         let mut work = Work {
             rules: Rules {
                 now: ctx.now,
@@ -254,25 +251,24 @@ impl Work<'_> {
         }
     }
 
+    /// Stores users; who comes first has the better claim to a name.
     async fn store(&mut self, connection: &mut PgConnection, taken: Vec<TakenOver>) -> Result<()> {
-        let (new, rest): (Vec<_>, Vec<_>) = taken
+        let (mut new, mut notes): (Vec<_>, Vec<_>) = taken
             .into_iter()
             .map(|taken| (taken.new, (taken.typed_email, taken.findings)))
             .unzip();
-        let stored = repository::insert(connection, &new).await?;
-        let mut stored: BTreeSet<UserId> = stored.into_iter().collect();
-        for (mut new, (typed_email, mut findings)) in new.into_iter().zip(rest) {
-            // Each is looked for once: a second row of the same id must not pass for the first.
-            if !stored.remove(&new.0.id) {
-                self.store_alone(connection, &mut new, &typed_email, &mut findings)
-                    .await?;
-            }
-            let user = &new.0;
+        let mut names = repository::taken_names(connection, &new).await?;
+        for ((user, _), (typed_email, findings)) in new.iter_mut().zip(&mut notes) {
+            findings.extend(self.rules.settle_names(user, typed_email, &mut names));
+        }
+        // Nobody else is there to take a name meanwhile; an id that two rows have is refused here.
+        repository::insert(connection, &new).await?;
+        for ((user, _), (_, findings)) in new.iter().zip(&notes) {
             self.summary.users += 1;
             self.summary.unverified +=
                 u64::from(user.email.is_some() && user.email_verified_at.is_none());
             self.summary.locked += u64::from(user.locked_at.is_some());
-            for finding in &findings {
+            for finding in findings {
                 self.found(finding)?;
             }
             if self.summary.users.is_multiple_of(PROGRESS) {
@@ -282,44 +278,16 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Stores one whose address or nickname somebody with a better claim has.
-    async fn store_alone(
-        &mut self,
-        connection: &mut PgConnection,
-        new: &mut repository::NewUser,
-        typed_email: &str,
-        findings: &mut Vec<Finding>,
-    ) -> Result<()> {
-        let id = new.0.id;
-        if let Some(email) = &new.0.email
-            && let Some(holder) = users::find_by_email(connection, &email.normalized()).await?
-        {
-            findings.push(rules::address_taken(&mut new.0, typed_email, holder.id));
-        }
-        let named = users::find_by_nickname(connection, &new.0.nickname).await?;
-        if named.is_some() {
-            new.0.nickname = self.rules.placeholders.of(id);
-        }
-        for _ in 0..2 {
-            let one = std::slice::from_ref(&*new);
-            if !repository::insert(connection, one).await?.is_empty() {
-                return Ok(());
-            }
-            // All that can be taken still is the name in place of the address.
-            new.0.legacy_name = Some(rules::invented_name(id));
-        }
-        Err(Error::Internal(anyhow!("two rows have the id {id}")))
-    }
-
     /// Finds nicknames for those who can't keep theirs: last, when all others have theirs.
     async fn name_users(&mut self, connection: &mut PgConnection) -> Result<()> {
         repository::analyze(connection).await?;
-        let (from, to) = self.rules.placeholders.range();
+        let (mut after, to) = self.rules.placeholders.range();
         loop {
-            let nameless = repository::find_nameless(connection, &from, &to).await?;
-            if nameless.is_empty() {
+            let nameless = repository::find_nameless(connection, &after, &to).await?;
+            let Some(last) = nameless.last() else {
                 return Ok(());
-            }
+            };
+            after.clone_from(&last.placeholder);
             for user in nameless {
                 let (problem, wish) = rules::nickname_problem(&user.old_nickname);
                 let outcome = self.name_user(connection, user.id, wish).await?;

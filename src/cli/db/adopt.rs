@@ -98,10 +98,10 @@ fn not_done(adoption: &Adoption) -> anyhow::Result<Option<Exit>> {
         Adoption::AsideTaken => refuse(
             "the schema `fastapi` has the users of an earlier takeover: `drop schema fastapi cascade` makes room",
         ),
-        Adoption::InTheWay { tables } => refuse(&format!(
-            "it has tables besides the FastAPI service's whose names are needed: {}. Rename them, or move them to \
+        Adoption::InTheWay { names } => refuse(&format!(
+            "it has more than the FastAPI service's tables, of names that are needed: {}. Rename it, or move it to \
              another schema",
-            tables.join(", ")
+            names.join(", ")
         )),
     }
 }
@@ -189,7 +189,7 @@ fn as_json(run: Run, adoption: &Adoption) -> serde_json::Value {
         Adoption::Empty => "empty",
         Adoption::Foreign { .. } => "foreign",
         Adoption::AsideTaken => "old_tables_in_the_way",
-        Adoption::InTheWay { .. } => "tables_in_the_way",
+        Adoption::InTheWay { .. } => "names_in_the_way",
     };
     match adoption {
         Adoption::Done(summary) => json!({

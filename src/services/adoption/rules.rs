@@ -1,6 +1,6 @@
 //! What becomes of each value of an old row.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::hash_map::Entry};
 
 use chrono::{DateTime, Utc};
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
@@ -19,7 +19,7 @@ use crate::{
     },
     error::Rule,
     infra::password_hasher::is_hash,
-    repository::adoption::{NewUser, OldUser},
+    repository::adoption::{NewUser, OldUser, TakenNames},
 };
 
 /// What becomes of those without an address.
@@ -43,7 +43,7 @@ impl Placeholders {
         Nickname::from_trusted(format!("{}-{}", self.prefix, id.0.simple()))
     }
 
-    /// The first that can be, and one behind the last.
+    /// What is before the first that can be, and what is behind the last.
     pub(super) fn range(&self) -> (String, String) {
         (format!("{}-", self.prefix), format!("{}.", self.prefix))
     }
@@ -117,6 +117,35 @@ impl Rules {
             typed_email: old.email,
             findings: notes.findings,
         }
+    }
+    /// Takes away from a user what somebody before him has, and notes what he takes himself.
+    pub(super) fn settle_names(
+        &self,
+        user: &mut User,
+        typed_email: &str,
+        names: &mut TakenNames,
+    ) -> Option<Finding> {
+        let mut finding = None;
+        if let Some(email) = &user.email {
+            match names.emails.entry(email.normalized()) {
+                Entry::Occupied(holder) => {
+                    finding = Some(address_taken(user, typed_email, *holder.get()));
+                }
+                Entry::Vacant(free) => {
+                    free.insert(user.id);
+                }
+            }
+        }
+        if let Some(name) = &user.legacy_name
+            && !names.legacy_names.insert(name.as_str().to_owned())
+        {
+            user.legacy_name = Some(invented_name(user.id));
+        }
+        let nickname = user.nickname.as_str().to_ascii_lowercase();
+        if !names.nicknames.insert(nickname) {
+            user.nickname = self.placeholders.of(user.id);
+        }
+        finding
     }
 }
 
@@ -240,7 +269,7 @@ impl Notes {
 }
 
 /// Takes an address away that user `holder` has, who has the better claim.
-pub(super) fn address_taken(user: &mut User, typed: &str, holder: UserId) -> Finding {
+fn address_taken(user: &mut User, typed: &str, holder: UserId) -> Finding {
     user.email = None;
     user.email_verified_at = None;
     user.legacy_name = Some(name_in_place(typed, user.id));
@@ -258,7 +287,7 @@ fn name_in_place(typed: &str, id: UserId) -> LegacyName {
 }
 
 /// A name in place of an address that nobody else has.
-pub(super) fn invented_name(id: UserId) -> LegacyName {
+fn invented_name(id: UserId) -> LegacyName {
     LegacyName::from_database(format!("fastapi-{id}"))
 }
 

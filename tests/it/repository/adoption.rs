@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use sqlx::{Connection as _, Executor as _};
 use user_management::{
-    domain::{nickname::Nickname, role::Role},
+    domain::{legacy_name::LegacyName, nickname::Nickname, role::Role},
     repository::{
         adoption::{
-            analyze, find_nameless, find_old_users, forget_old_users, in_the_way, insert,
+            NewUser, analyze, find_nameless, find_old_users, forget_old_users, insert,
             is_aside_taken, lock_old_users, next_old_users, open_old_users, rename, set_old_aside,
-            take_turn,
+            take_turn, taken_names,
         },
         pool::connect_alone,
         schema::{enter_trial, migrate},
@@ -65,34 +65,46 @@ async fn old_users_are_read_in_the_order_of_their_claims() {
     forget_old_users(conn).await.unwrap();
 }
 
+/// As the old service's users are.
+fn plain(number: u32) -> NewUser {
+    let mut user = user(number);
+    user.phone_number = None;
+    user.profile.middle_name = None;
+    user.profile.location = None;
+    user.profile.is_name_public = false;
+    (user, hash(number))
+}
+
 #[tokio::test]
-async fn users_whose_names_are_taken_are_left_out_and_told() {
+async fn users_are_stored_at_once_or_not_at_all() {
     let db = TestDatabase::create().await;
     let mut conn = db.pool.acquire().await.unwrap();
-    let (mut same_email, mut same_name) = (user(3), user(4));
-    same_email.email = user(1).email;
-    same_name.nickname = nickname("USER_2");
-    let mut plain = user(5);
-    plain.role = Role::Manager;
-    let new = [user(1), user(2), same_email, same_name, plain.clone()];
-    // Numbers are none of the old service's.
-    let new = new.map(|mut user| {
-        user.phone_number = None;
-        user.profile.middle_name = None;
-        user.profile.location = None;
-        user.profile.is_name_public = false;
-        (user, hash(1))
-    });
-    let stored = insert(&mut conn, &new).await.unwrap();
-    let stored: BTreeSet<_> = stored.into_iter().collect();
-    assert_eq!(stored, [user(1).id, user(2).id, plain.id].into());
-    let read = users::find(&mut conn, plain.id).await.unwrap().unwrap();
-    assert_eq!(read, new[4].0);
-    let kept = users::find_password_hash(&mut conn, plain.id)
-        .await
-        .unwrap();
-    assert_eq!(kept.unwrap().expose(), hash(1).expose());
-    assert!(insert(&mut conn, &[]).await.unwrap().is_empty());
+    let mut third = plain(3);
+    third.0.role = Role::Manager;
+    third.0.email = None;
+    third.0.email_verified_at = None;
+    third.0.legacy_name = Some(LegacyName::parse("bob").unwrap());
+    third.0.locked_at = Some(third.0.created_at);
+    let new = [plain(1), plain(2), third];
+    insert(&mut conn, &new).await.unwrap();
+    insert(&mut conn, &[]).await.unwrap();
+    for (number, (new, _)) in (1..).zip(&new) {
+        let read = users::find(&mut conn, new.id).await.unwrap().unwrap();
+        assert_eq!(&read, new);
+        let kept = users::find_password_hash(&mut conn, new.id).await.unwrap();
+        assert_eq!(kept.unwrap().expose(), hash(number).expose());
+    }
+    assert!(insert(&mut conn, &[plain(4), plain(1)]).await.is_err());
+    assert_eq!(users::count(&mut conn).await.unwrap(), 3);
+
+    let mut wanted = [plain(1), plain(7), plain(8)];
+    wanted[0].0.nickname = nickname("USER_2");
+    wanted[1].0.legacy_name = Some(LegacyName::parse("bob").unwrap());
+    let taken = taken_names(&mut conn, &wanted).await.unwrap();
+    let email = "user1@example.com".to_owned();
+    assert_eq!(taken.emails, [(email, user(1).id)].into());
+    assert_eq!(taken.nicknames, ["user_2".to_owned()].into());
+    assert_eq!(taken.legacy_names, ["bob".to_owned()].into());
 }
 
 #[tokio::test]
@@ -124,6 +136,10 @@ async fn a_nickname_is_given_unless_somebody_has_it() {
         .unwrap();
     let names: Vec<_> = nameless.iter().map(|it| &*it.old_nickname).collect();
     assert_eq!(names, [&*old[1].nickname, &*old[2].nickname]);
+    let after = &nameless[0].placeholder;
+    let rest = find_nameless(conn, after, "adopted-1.").await.unwrap();
+    assert_eq!(rest.len(), 1);
+    assert_eq!(rest[0].id, nameless[1].id);
     let id = nameless[0].id;
     assert!(!rename(conn, id, &nickname("TAKEN")).await.unwrap());
     assert!(rename(conn, id, &nickname("free")).await.unwrap());
@@ -131,22 +147,4 @@ async fn a_nickname_is_given_unless_somebody_has_it() {
         .await
         .unwrap();
     assert_eq!(nameless.len(), 1);
-}
-
-#[tokio::test]
-async fn tables_of_our_names_are_in_the_way() {
-    let db = TestDatabase::create().await;
-    load(&db).await;
-    let mut conn = connect_alone(&db.connect_options()).await.unwrap();
-    conn.execute("create table sessions (id integer)")
-        .await
-        .unwrap();
-    conn.execute("create table orders (id integer)")
-        .await
-        .unwrap();
-    let mut transaction = conn.begin().await.unwrap();
-    enter_trial(&mut transaction).await.unwrap();
-    migrate(&mut transaction).await.unwrap();
-    let tables = in_the_way(&mut transaction).await.unwrap();
-    assert_eq!(tables, ["sessions"]);
 }

@@ -5,7 +5,7 @@ use user_management::repository::{
     pool::{MIGRATIONS, connect_alone},
     schema::{
         FASTAPI_COLUMNS, Origin, Thing, applied_migrations, drop_things, enter_trial, facts,
-        find_origin, migrate, own_things, present, server_version,
+        find_origin, in_the_way, migrate, own_things, present, server_version,
     },
 };
 
@@ -120,6 +120,9 @@ async fn what_is_ours_is_dropped_with_what_depends_on_it_and_nothing_else() {
     }
     let there = present(&mut conn, &own).await.unwrap();
     assert_eq!(there, own);
+    let names = in_the_way(&mut conn, &own).await.unwrap();
+    assert!(names.contains(&"sessions".to_owned()), "{names:?}");
+    assert!(!names.contains(&"users".to_owned()) && !names.contains(&"orders".to_owned()));
     drop_things(&mut conn, &there).await.unwrap();
     assert!(present(&mut conn, &own).await.unwrap().is_empty());
     let left = picture(&db.pool).await;

@@ -141,6 +141,46 @@ fn placeholders_are_nicknames_within_their_range() {
     for id in [Uuid::nil(), Uuid::max()] {
         let nickname = placeholders.of(UserId(id));
         assert!(Nickname::parse(nickname.as_str()).is_ok());
-        assert!((&*from..&*to).contains(&nickname.as_str()));
+        assert!(&*from < nickname.as_str() && nickname.as_str() < &*to);
     }
+}
+
+#[test]
+fn whoever_comes_first_keeps_his_names() {
+    let rules = Rules {
+        now: DateTime::UNIX_EPOCH,
+        max_attempts: 5,
+        placeholders: Placeholders::new(1),
+    };
+    let mut names = TakenNames::default();
+    let mut settle = |number: u128, nickname: &str, email: &str| {
+        let row = OldUser {
+            id: UserId(Uuid::from_u128(number)),
+            nickname: nickname.to_owned(),
+            email: email.to_owned(),
+            ..old()
+        };
+        let mut user = rules
+            .take_over(row, || PasswordHash::new(String::new()))
+            .new
+            .0;
+        let finding = rules.settle_names(&mut user, email, &mut names);
+        (user, finding.map(|finding| finding.problem))
+    };
+    assert_eq!(settle(1, "ada", "ada@example.com").1, None);
+    // His nickname is taken, and yet he has the address before the next one.
+    let (second, none) = settle(2, "ADA", "bob@example.com");
+    assert_eq!(none, None);
+    assert!(second.nickname.as_str().starts_with("adopted-"));
+    let (third, told) = settle(3, "bob", "BOB@example.com");
+    assert!(told.unwrap().contains("00000002"));
+    assert_eq!((third.email, third.email_verified_at), (None, None));
+    assert_eq!(third.legacy_name.unwrap().as_str(), "BOB@example.com");
+    // What is no address may be there twice where nothing has kept it from that.
+    assert_eq!(
+        settle(4, "eve", "eve").0.legacy_name.unwrap().as_str(),
+        "eve"
+    );
+    let twice = settle(5, "eva", "eve").0.legacy_name.unwrap();
+    assert!(twice.as_str().starts_with("fastapi-"));
 }
