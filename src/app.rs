@@ -1,6 +1,8 @@
 //! The composition root: connects to what there is, and builds every service once. Beside,
-//! `mail_route.rs` says how mail goes out, and `tasks.rs` starts what runs behind requests.
+//! `mail_route.rs` says how mail goes out, `check.rs` whether the service could be built, and `tasks.rs`
+//! starts what runs behind requests.
 
+mod check;
 mod mail_route;
 mod tasks;
 
@@ -61,7 +63,8 @@ use crate::{
     },
 };
 
-pub use mail_route::MailRoute;
+pub use check::check;
+pub use mail_route::{MailRoute, smtp_mailer};
 
 /// What the services run on: the real things, or a test's.
 pub struct Parts {
@@ -149,13 +152,7 @@ impl App {
         let from = &config.mail.from.0;
         let mails = Arc::new(Mails::new(
             platform.clone(),
-            Catalog::load(&CatalogOptions {
-                service: from
-                    .name
-                    .clone()
-                    .unwrap_or_else(|| "User Management".to_owned()),
-                overrides: config.mail.templates_dir.clone(),
-            })?,
+            Catalog::load(&catalog_options(&config))?,
             mailer,
             Sealer::new(secret_key.expose_secret().as_bytes(), "mail"),
             Mailbox {
@@ -363,6 +360,15 @@ impl App {
         let made = self.services.registration.ensure_admin(&ctx, account).await;
         made.context("can't make the administrator of ADMIN_USER")
             .map(Some)
+    }
+}
+
+/// Which mails there are.
+fn catalog_options(config: &Config) -> CatalogOptions {
+    let name = config.mail.from.0.name.clone();
+    CatalogOptions {
+        service: name.unwrap_or_else(|| "User Management".to_owned()),
+        overrides: config.mail.templates_dir.clone(),
     }
 }
 

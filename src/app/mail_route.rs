@@ -28,28 +28,34 @@ impl MailRoute {
     ///
     /// If the settings can't be used.
     pub fn of(config: &Config, directory: PathBuf, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
-        let Some(smtp) = config.mail.smtp.clone() else {
-            return Ok(Self::Keep(DirectoryMailer::new(
-                directory,
-                Arc::clone(clock),
-            )));
-        };
-        let options = SmtpOptions {
-            host: smtp.server,
-            port: smtp.port,
-            security: match smtp.security {
-                config::SmtpSecurity::StartTls => SmtpSecurity::StartTls,
-                config::SmtpSecurity::Tls => SmtpSecurity::Tls,
-                config::SmtpSecurity::None => SmtpSecurity::None,
-            },
-            credentials: smtp.credentials,
-            hello_name: None,
-            timeout: SMTP_TIME,
-            extra_roots: None,
-        };
-        Ok(Self::Send(Arc::new(SmtpMailer::new(
-            options,
-            Arc::clone(clock),
-        )?)))
+        Ok(match smtp_mailer(config, clock)? {
+            Some(mailer) => Self::Send(Arc::new(mailer)),
+            None => Self::Keep(DirectoryMailer::new(directory, Arc::clone(clock))),
+        })
     }
+}
+
+/// What sends mail by the SMTP server of the settings; none if they name no server.
+///
+/// # Errors
+///
+/// If the settings can't be used.
+pub fn smtp_mailer(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Option<SmtpMailer>> {
+    let Some(smtp) = config.mail.smtp.clone() else {
+        return Ok(None);
+    };
+    let options = SmtpOptions {
+        host: smtp.server,
+        port: smtp.port,
+        security: match smtp.security {
+            config::SmtpSecurity::StartTls => SmtpSecurity::StartTls,
+            config::SmtpSecurity::Tls => SmtpSecurity::Tls,
+            config::SmtpSecurity::None => SmtpSecurity::None,
+        },
+        credentials: smtp.credentials,
+        hello_name: None,
+        timeout: SMTP_TIME,
+        extra_roots: None,
+    };
+    Ok(Some(SmtpMailer::new(options, Arc::clone(clock))?))
 }

@@ -11,16 +11,14 @@ use clap::{Args, Subcommand, ValueEnum};
 use futures::TryStreamExt as _;
 use serde_json::json;
 
-use super::runtime;
+use super::runtime::Session;
 use crate::{
-    config::LogFormat,
     domain::audit::{AuditEntry, AuditFilter},
     http::api::audit::{Written, csv_head},
     services::{
         Ctx,
         audit::{AuditLog, MAX_LIMIT, Verification},
     },
-    telemetry::{self, LogTarget},
 };
 
 /// What to do.
@@ -132,14 +130,11 @@ impl Filters {
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
-    telemetry::start_log(LogFormat::Text, false, LogTarget::StandardError)?;
     // What is mistyped needs no database.
     let task = Task::read(command)?;
-    let (app, database) = runtime::open_app().await?;
-    let ctx = runtime::operator();
-    let done = task.run(&ctx, &app.services.audit).await;
-    app.pool.close().await;
-    database.close().await?;
+    let session = Session::open().await?;
+    let done = task.run(&session.ctx, &session.app.services.audit).await;
+    session.close().await?;
     done
 }
 

@@ -1,17 +1,15 @@
 //! `user-management keys …`.
 
-use std::io::{self, Write as _};
-
-use anyhow::{Context as _, anyhow, bail};
-use chrono::{DateTime, SecondsFormat, Utc};
+use anyhow::{anyhow, bail};
 use clap::Subcommand;
 
-use super::runtime;
+use super::{
+    output::{self, Table},
+    runtime::Session,
+};
 use crate::{
-    config::LogFormat,
     domain::signing_key::Algorithm,
     services::signing_keys::{KeyListing, Rotation},
-    telemetry::{self, LogTarget},
 };
 
 /// What to do.
@@ -26,20 +24,14 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
-    telemetry::start_log(LogFormat::Text, false, LogTarget::StandardError)?;
-    let (app, database) = runtime::open_app().await?;
-    let ctx = runtime::operator();
-    let keys = &app.services.signing_keys;
+    let session = Session::open().await?;
+    let keys = &session.app.services.signing_keys;
     let done = match command {
-        Command::Rotate => keys.rotate(&ctx).await.map(rotated),
-        Command::List => keys.list(&ctx).await.map(listed),
+        Command::Rotate => keys.rotate(&session.ctx).await.map(rotated),
+        Command::List => keys.list(&session.ctx).await.map(listed),
     };
-    app.pool.close().await;
-    database.close().await?;
-    let text = done??;
-    let mut out = io::stdout();
-    out.write_all(text.as_bytes())
-        .context("can't print the keys")
+    session.close().await?;
+    output::print(&done??)
 }
 
 fn rotated(rotation: Rotation) -> anyhow::Result<String> {
@@ -59,12 +51,12 @@ fn listed(keys: KeyListing) -> anyhow::Result<String> {
         KeyListing::Pairs(keys) => keys,
         KeyListing::Secret(algorithm) => return Err(no_pairs(algorithm)),
     };
-    let mut text = line("KID", "ALGORITHM", "CREATED", "RETIRED");
+    let mut table = Table::new(&["KID", "ALGORITHM", "CREATED", "RETIRED"]);
     for key in keys {
-        let (created, retired) = (time(key.created_at), time(key.retired_at));
-        text += &line(key.id.as_str(), key.algorithm.as_str(), &created, &retired);
+        let (created, retired) = (output::time(key.created_at), output::time(key.retired_at));
+        table.row([key.id.as_str(), key.algorithm.as_str(), &created, &retired]);
     }
-    Ok(text)
+    Ok(table.to_string())
 }
 
 fn no_pairs(algorithm: Algorithm) -> anyhow::Error {
@@ -72,17 +64,5 @@ fn no_pairs(algorithm: Algorithm) -> anyhow::Error {
         "there is nothing to rotate or to list: by JWT_ALGORITHM={} tokens are signed with \
          JWT_SECRET_KEY. Give every instance another one and restart it; that ends all tokens",
         algorithm.as_str()
-    )
-}
-
-/// As wide as a kid, an algorithm and a time.
-fn line(kid: &str, algorithm: &str, created: &str, retired: &str) -> String {
-    format!("{kid:43}  {algorithm:9}  {created:20}  {retired}\n")
-}
-
-fn time(at: Option<DateTime<Utc>>) -> String {
-    at.map_or_else(
-        || "-".to_owned(),
-        |at| at.to_rfc3339_opts(SecondsFormat::Secs, true),
     )
 }

@@ -2,16 +2,33 @@
 //!
 //! # How to add a command
 //!
-//! A variant of `Command`, and a file with its `run`, which builds a `Ctx` and calls services.
-//! Answers go to standard output, logs to standard error.
+//! A variant of `Command`, and a file with its `run`: it opens a [`runtime::Session`] (services, and the
+//! `Ctx` of an operator), calls a service, closes the session, and prints. Its documentation comments
+//! are `--help`, the manual page and the completions. A command that needs the database only, and not
+//! in the state that the services need, opens a [`runtime::Database`].
+//!
+//! # What all commands have in common
+//!
+//! * Answers go to standard output, questions and logs to standard error. [`output::Format`] is
+//!   `--json`; without it people get an [`output::Table`] or a line. Write by [`output::print`] and never by
+//!   `println!`: it knows that `| head` is no error, and a table shows what a terminal would obey.
+//! * [`confirm::Consent`] is `--yes`, for what destroys: without it a person is asked, and a program is refused.
+//! * [`exit::Exit`] is the exit code, by the meaning of the [`Error`](crate::error::Error) that `run`
+//!   returns, however much context it got by then. What only the command itself refuses is an
+//!   [`exit::Refusal`].
 
 mod audit;
+mod confirm;
+mod db;
+mod exit;
 mod health;
 mod keys;
-mod migrate;
+mod manual;
 mod openapi;
+mod output;
 mod runtime;
 mod serve;
+mod settings;
 mod users;
 mod worker;
 
@@ -19,11 +36,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::exit::Exit;
+
 /// A self-hosted user-management server.
 ///
 /// Settings come from the environment and from a .env file: see .env.sample.
 #[derive(Debug, Parser)]
-#[command(name = "user-management", version)]
+#[command(name = "user-management", version, after_help = exit::HELP)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -35,7 +54,7 @@ enum Command {
     Serve(serve::Options),
     /// Send mail and do the other work behind requests, apart from the server.
     Worker,
-    /// Apply the migrations that the database lacks.
+    /// The same as `db migrate`.
     Migrate,
     /// Ask the server at BIND_ADDRESS whether it is ready: exit code 0 if it is.
     Health,
@@ -50,6 +69,16 @@ enum Command {
     /// Read and verify the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Migrate, look at, empty or take over the database.
+    #[command(subcommand)]
+    Db(db::Command),
+    /// Show and check the settings.
+    #[command(subcommand)]
+    Settings(settings::Command),
+    /// Print what makes a shell complete commands and options.
+    Completions(manual::Completions),
+    /// Print the manual page of the program, or of one of its commands.
+    Man(manual::Man),
 }
 
 impl Cli {
@@ -62,21 +91,28 @@ impl Cli {
         {
             Command::Serve(options) => runtime::block_on(serve::run(options)),
             Command::Worker => runtime::block_on(worker::run()),
-            Command::Migrate => runtime::block_on(migrate::run()),
+            Command::Migrate => return end(runtime::block_on(db::run(db::Command::Migrate))),
             Command::Health => runtime::load_config().and_then(|config| health::run(&config)),
             Command::Openapi => openapi::run(),
             Command::Users(command) => runtime::block_on(users::run(command)),
             Command::Keys(command) => runtime::block_on(keys::run(command)),
             Command::Audit(command) => runtime::block_on(audit::run(command)),
+            Command::Db(command) => return end(runtime::block_on(db::run(command))),
+            Command::Settings(command) => return end(settings::run(command)),
+            Command::Completions(options) => manual::completions(options),
+            Command::Man(options) => manual::man(&options),
         };
-        match done {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                complain(&error);
-                ExitCode::FAILURE
-            }
-        }
+        end(done.map(|()| Exit::Done))
     }
+}
+
+/// The exit code, after the last word on what went wrong.
+fn end(done: anyhow::Result<Exit>) -> ExitCode {
+    let exit = done.unwrap_or_else(|error| {
+        complain(&error);
+        Exit::of(&error)
+    });
+    exit.into()
 }
 
 #[expect(

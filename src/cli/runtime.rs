@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     app::{App, MailRoute, Parts},
-    config::{Config, Source},
+    config::{Config, LogFormat, Source},
     domain::id::RequestId,
     infra::{
         clock::{Clock, SystemClock},
@@ -21,6 +21,7 @@ use crate::{
     },
     repository::pool,
     services::Ctx,
+    telemetry::{self, LogTarget},
 };
 
 /// Where mail is kept that isn't sent, in the directory of an installation.
@@ -30,7 +31,7 @@ pub(super) const MAIL_DIRECTORY: &str = "mail";
 const MAX_ACCOUNT: usize = 200;
 
 /// Runs a command on a runtime with as many threads as there are cores.
-pub(super) fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+pub(super) fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -40,13 +41,40 @@ pub(super) fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> any
 
 /// The settings of the environment, and of a `.env` file for those that the environment lacks.
 pub(super) fn load_config() -> anyhow::Result<Config> {
-    let mut source = read_env_file()?;
-    source.extend(
-        env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        }),
-    );
-    Ok(Config::read(&source)?)
+    Ok(Config::read(&Sources::read()?.joined())?)
+}
+
+/// What settings come from.
+pub(super) struct Sources {
+    /// The environment.
+    pub(super) environment: Source,
+    /// The `.env` file of the working directory; empty without one.
+    pub(super) env_file: Source,
+}
+
+impl Sources {
+    /// Reads the environment and the `.env` file.
+    ///
+    /// # Errors
+    ///
+    /// If that file can't be read.
+    pub(super) fn read() -> anyhow::Result<Self> {
+        Ok(Self {
+            environment: env::vars_os()
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .collect(),
+            env_file: read_env_file()?,
+        })
+    }
+
+    /// Both; what the environment has takes the place of what the file has.
+    pub(super) fn joined(&self) -> Source {
+        let mut source = self.env_file.clone();
+        source.extend(self.environment.clone());
+        source
+    }
 }
 
 /// The settings of the `.env` file, if there is one.
@@ -92,6 +120,17 @@ pub(super) struct Database {
 }
 
 impl Database {
+    /// The database of a command that doesn't serve: that of the settings, of the running server, or in
+    /// development one that is started for the command.
+    ///
+    /// # Errors
+    ///
+    /// If our own can't be started.
+    pub(super) async fn of_command(config: &Config) -> anyhow::Result<Self> {
+        let place = data_dir(config)?.join("postgres");
+        Self::open(config, place, Durability::Durable, Join::Running).await
+    }
+
     /// Finds the database of the settings; without one it starts our own in `directory`.
     pub(super) async fn open(
         config: &Config,
@@ -179,22 +218,49 @@ pub(super) fn parts(
     })
 }
 
-/// The services, for a command that doesn't serve. In development without `DATABASE_URL` it uses the
-/// database of the running server, or starts it for itself.
-pub(super) async fn open_app() -> anyhow::Result<(App, Database)> {
-    let config = load_config()?;
-    let directory = data_dir(&config)?;
-    let place = directory.join("postgres");
-    let database = Database::open(&config, place, Durability::Durable, Join::Running).await?;
-    pool::migrate(&database.options).await?;
-    let base_url = base_url(&config, config.server.bind_address)?;
-    let app = App::build(parts(
-        config,
-        database.options.clone(),
-        &directory,
-        base_url,
-    )?)?;
-    Ok((app, database))
+/// What a command works on that doesn't serve: the services, on a database that is up to date, and the
+/// operator who asks.
+pub(super) struct Session {
+    /// The services.
+    pub(super) app: App,
+    /// The operator, and the time.
+    pub(super) ctx: Ctx,
+    database: Database,
+}
+
+impl Session {
+    /// Logs to standard error, finds the database, migrates it and builds the services. In development
+    /// without `DATABASE_URL` it uses the database of the running server, or starts it for itself.
+    ///
+    /// # Errors
+    ///
+    /// If the settings can't be used, or the database is away.
+    pub(super) async fn open() -> anyhow::Result<Self> {
+        telemetry::start_log(LogFormat::Text, false, LogTarget::StandardError)?;
+        let config = load_config()?;
+        let directory = data_dir(&config)?;
+        let database = Database::of_command(&config).await?;
+        pool::migrate(&database.options).await?;
+        let base_url = base_url(&config, config.server.bind_address)?;
+        let options = database.options.clone();
+        let app = App::build(parts(config, options, &directory, base_url)?)?;
+        Ok(Self {
+            app,
+            ctx: operator(),
+            database,
+        })
+    }
+
+    /// Leaves the database. What a service answered is looked at after this, so that an error leaves
+    /// nothing running.
+    ///
+    /// # Errors
+    ///
+    /// If a database of our own can't be stopped.
+    pub(super) async fn close(self) -> anyhow::Result<()> {
+        self.app.pool.close().await;
+        self.database.close().await
+    }
 }
 
 /// The context of a command: for the audit log it names the operating system's account.

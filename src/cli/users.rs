@@ -2,21 +2,19 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use super::runtime;
+use super::{output, runtime::Session};
 use crate::{
-    config::LogFormat,
     domain::{
         email::Email,
         nickname::Nickname,
         password::{Password, TypedPassword},
         profile::Profile,
     },
-    error::{FieldErrors, Rule},
+    error::{Error, FieldError, FieldErrors, Rule},
     services::registration::NewAccount,
-    telemetry::{self, LogTarget},
 };
 
 /// What to do.
@@ -40,7 +38,6 @@ pub(super) struct CreateAdmin {
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
-    telemetry::start_log(LogFormat::Text, false, LogTarget::StandardError)?;
     match command {
         Command::CreateAdmin(options) => create_admin(options).await,
     }
@@ -64,13 +61,12 @@ async fn create_admin(options: CreateAdmin) -> anyhow::Result<()> {
         nickname,
         profile: Profile::default(),
     };
-    let (app, database) = runtime::open_app().await?;
-    let ctx = runtime::operator();
-    let made = app.services.registration.create_admin(&ctx, account).await;
-    app.pool.close().await;
-    database.close().await?;
+    let session = Session::open().await?;
+    let registration = &session.app.services.registration;
+    let made = registration.create_admin(&session.ctx, account).await;
+    session.close().await?;
     let user = made?;
-    writeln!(io::stdout(), "{} {}", user.id, user.nickname).context("can't print the user")
+    output::print(&format!("{} {}\n", user.id, user.nickname))
 }
 
 /// The password, without its line break. At a terminal it isn't shown.
@@ -84,10 +80,8 @@ fn read_password() -> anyhow::Result<TypedPassword> {
         read_line()?
     };
     if read.is_empty() {
-        bail!(
-            "password: {}",
-            Rule::new("missing", "is required on standard input")
-        );
+        let missing = Rule::new("missing", "is required on standard input");
+        return Err(Error::invalid(FieldError::body("password", missing)).into());
     }
     Ok(TypedPassword::new(read))
 }

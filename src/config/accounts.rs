@@ -56,8 +56,9 @@ impl AccountsConfig {
             "ADMIN_USER",
             "E-mail address of an administrator that is made at start, if there is no account of that address; ADMIN_PASSWORD goes with it.",
         );
-        let password: Option<String> =
-            reader.optional("ADMIN_PASSWORD", "That administrator's first password.");
+        let password: Option<String> = reader
+            .secret()
+            .optional("ADMIN_PASSWORD", "That administrator's first password.");
         let hide_account_existence = reader
             .switch(
                 "HIDE_ACCOUNT_EXISTENCE",

@@ -2,9 +2,17 @@
 
 use std::str::FromStr as _;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::postgres::PgConnectOptions;
 
 use super::{Environment, Reader};
+
+/// What is written otherwise in the parts of a URL.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Where the database is.
 #[derive(Debug, Clone)]
@@ -18,12 +26,15 @@ pub struct DatabaseConfig {
 impl DatabaseConfig {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         reader.section("Database");
-        let url: Option<String> = reader.optional(
+        let url: Option<String> = reader.secret().optional(
             "DATABASE_URL",
             "`postgres://user:password@host:5432/database`; `postgresql+asyncpg://` is understood too. Unset in development: a PostgreSQL of our own is started in DATA_DIR.",
         );
         let url = url.and_then(|url| match parse(&url) {
-            Ok(options) => Some(options),
+            Ok(options) => {
+                reader.show("DATABASE_URL", without_password(&options));
+                Some(options)
+            }
             Err(problem) => {
                 reader.problem("DATABASE_URL", problem);
                 None
@@ -52,6 +63,30 @@ impl DatabaseConfig {
             reader.problem("DATABASE_URL", "is required in production");
         }
     }
+}
+
+/// The URL of a database, without its password.
+#[must_use]
+pub fn without_password(options: &PgConnectOptions) -> String {
+    let encoded = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
+    let (host, query) = match options.get_socket() {
+        Some(socket) => (
+            String::new(),
+            format!("?host={}&port={}", socket.display(), options.get_port()),
+        ),
+        None => (
+            format!("{}:{}", options.get_host(), options.get_port()),
+            String::new(),
+        ),
+    };
+    // The server's default is the name of the user.
+    let user = options.get_username();
+    let database = options.get_database().unwrap_or(user);
+    format!(
+        "postgresql://{}@{host}/{}{query}",
+        encoded(user),
+        encoded(database)
+    )
 }
 
 fn parse(url: &str) -> Result<PgConnectOptions, &'static str> {

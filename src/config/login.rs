@@ -72,6 +72,7 @@ impl LoginConfig {
                 "`on` or `off`: the limits per client address below. Default: `off` in development, `on` in production. Lockout is always on.",
             )
             .unwrap_or(environment == Environment::Production);
+        reader.show("RATE_LIMITS", if on { "on" } else { "off" });
         let limits = RateLimitsConfig {
             login: reader.with_default(
                 "RATE_LIMIT_LOGIN",

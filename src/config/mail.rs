@@ -84,7 +84,9 @@ impl MailConfig {
             "Its port. Default: 587 with `starttls`, 465 with `tls`, 25 with `none`.",
         );
         let username: Option<String> = reader.optional("SMTP_USERNAME", "The user name there.");
-        let password: Option<String> = reader.optional("SMTP_PASSWORD", "The password there.");
+        let password: Option<String> = reader
+            .secret()
+            .optional("SMTP_PASSWORD", "The password there.");
         let security: SmtpSecurity =
             reader.with_default("SMTP_SECURITY", "starttls", "`starttls`, `tls` or `none`.");
         let from: Option<MailFrom> = reader.optional(
@@ -129,16 +131,23 @@ impl MailConfig {
         {
             reader.problem("MAIL_FROM", "is required with SMTP_SERVER");
         }
+        let port = port.unwrap_or(match security {
+            SmtpSecurity::StartTls => 587,
+            SmtpSecurity::Tls => 465,
+            SmtpSecurity::None => 25,
+        });
         let smtp = server.filter(|_| send).map(|server| SmtpConfig {
             server,
-            port: port.unwrap_or(match security {
-                SmtpSecurity::StartTls => 587,
-                SmtpSecurity::Tls => 465,
-                SmtpSecurity::None => 25,
-            }),
+            port,
             security,
             credentials,
         });
+        if smtp.is_some() {
+            reader.show("SMTP_PORT", port);
+        }
+        if let Some(MailFrom(from)) = &from_given {
+            reader.show("MAIL_FROM", from);
+        }
         Self {
             smtp,
             from: from_given.unwrap_or_else(|| {

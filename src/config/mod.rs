@@ -4,7 +4,9 @@
 //! # How to add a setting
 //!
 //! Read it in its section's `read` with its default and a sentence of help, then let the test
-//! renew `.env.sample` and the README's table: `UPDATE_DOCS=1 cargo test settings_documents`.
+//! renew `.env.sample` and the README's table: `UPDATE_DOCS=1 cargo test settings_documents`. One that
+//! nobody is to see is read by `reader.secret().optional(..)`; a default that is worked out is told by
+//! `reader.show(..)`.
 
 mod accounts;
 mod audit;
@@ -21,10 +23,10 @@ use std::{fmt, str::FromStr};
 pub use accounts::{AccountsConfig, FirstAdmin};
 pub use audit::AuditConfig;
 pub use compat::CompatApi;
-pub use database::DatabaseConfig;
+pub use database::{DatabaseConfig, without_password};
 pub use login::{LoginConfig, Rate, RateLimitsConfig};
 pub use mail::{MailConfig, SmtpConfig, SmtpSecurity};
-pub use reader::{Reader, Setting, Source};
+pub use reader::{Reader, Setting, SettingValue, Source};
 pub use server::{LogFormat, Origin, ServerConfig};
 pub use tokens::{ServiceCredential, TokensConfig};
 
@@ -35,6 +37,15 @@ pub enum Environment {
     Development,
     /// Nothing is assumed: what is missing is an error.
     Production,
+}
+
+impl fmt::Display for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Development => "development",
+            Self::Production => "production",
+        })
+    }
 }
 
 impl FromStr for Environment {
@@ -116,6 +127,7 @@ impl Config {
             None => Environment::Development,
             Some(_) => Environment::Production,
         });
+        reader.show("ENVIRONMENT", environment);
         database.check(reader, environment);
         let server = ServerConfig::read(reader, environment);
         let tokens = TokensConfig::read(reader, environment);
@@ -141,17 +153,16 @@ impl Config {
     /// Every setting there is, in the order of its section.
     #[must_use]
     pub fn settings() -> Vec<Setting> {
-        let source = Source::new();
-        let mut reader = Reader::new(&source);
+        let values = Self::values(&Source::new());
+        values.into_iter().map(|value| value.setting).collect()
+    }
+
+    /// Every setting as `source` has it, whether or not the service could work with it.
+    #[must_use]
+    pub fn values(source: &Source) -> Vec<SettingValue> {
+        let mut reader = Reader::new(source);
         Self::read_all(&mut reader);
-        let mut settings = reader.settings;
-        let sections: Vec<_> = settings.iter().map(|setting| setting.section).collect();
-        settings.sort_by_key(|setting| {
-            sections
-                .iter()
-                .position(|section| *section == setting.section)
-        });
-        settings
+        reader.values()
     }
 }
 

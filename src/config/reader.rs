@@ -1,7 +1,7 @@
 //! Reads settings one by one and remembers what it read: the values, what is wrong with them, and
 //! what each is for.
 
-use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+use std::{collections::BTreeMap, fmt::Display, mem, str::FromStr};
 
 /// The names and values that settings come from.
 pub type Source = BTreeMap<String, String>;
@@ -17,6 +17,19 @@ pub struct Setting {
     pub default: &'static str,
     /// What it is for, in a sentence or two.
     pub help: &'static str,
+    /// Whether nobody is to see what it was set to.
+    pub is_secret: bool,
+}
+
+/// A setting as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingValue {
+    /// The setting.
+    pub setting: Setting,
+    /// Whether it was set; else its default counts.
+    pub is_set: bool,
+    /// What counts, as far as it may be seen: none for a secret, and where there is no value.
+    pub shown: Option<String>,
 }
 
 /// Reads settings from a [`Source`].
@@ -24,6 +37,9 @@ pub struct Setting {
 pub struct Reader<'a> {
     source: &'a Source,
     section: &'static str,
+    next_is_secret: bool,
+    /// What is shown of a setting in place of what was set.
+    shown: BTreeMap<&'static str, String>,
     /// Every setting asked for, in order.
     pub settings: Vec<Setting>,
     /// What is wrong, each with the name of its setting.
@@ -39,6 +55,8 @@ impl<'a> Reader<'a> {
         Self {
             source,
             section: "",
+            next_is_secret: false,
+            shown: BTreeMap::new(),
             settings: Vec::new(),
             problems: Vec::new(),
             warnings: Vec::new(),
@@ -48,6 +66,55 @@ impl<'a> Reader<'a> {
     /// Begins a section: the settings that follow belong to it.
     pub fn section(&mut self, title: &'static str) {
         self.section = title;
+    }
+
+    /// Nobody is to see what the setting that is read next was set to.
+    pub fn secret(&mut self) -> &mut Self {
+        self.next_is_secret = true;
+        self
+    }
+
+    /// Shows `value` as that of a setting: the default that was worked out, or what of a secret may be
+    /// seen.
+    pub fn show(&mut self, name: &'static str, value: impl Display) {
+        self.shown.insert(name, value.to_string());
+    }
+
+    /// Every setting asked for, as it is now, in the order of its section.
+    #[must_use]
+    pub fn values(&self) -> Vec<SettingValue> {
+        let value = |setting: &Setting| {
+            let given = self.given(setting.name);
+            let told = self.shown.get(setting.name).map(String::as_str);
+            let default = Some(setting.default).filter(|default| !default.is_empty());
+            let shown = match given {
+                Some(_) if setting.is_secret => told,
+                Some(given) => Some(given),
+                None => told.or(default),
+            };
+            SettingValue {
+                setting: setting.clone(),
+                is_set: given.is_some(),
+                shown: shown.map(str::to_owned),
+            }
+        };
+        let mut values: Vec<_> = self.settings.iter().map(value).collect();
+        let sections: Vec<_> = self.settings.iter().map(|it| it.section).collect();
+        values.sort_by_key(|value| {
+            sections
+                .iter()
+                .position(|section| *section == value.setting.section)
+        });
+        values
+    }
+
+    /// What a setting was set to.
+    fn given(&self, name: &str) -> Option<&'a str> {
+        // An empty variable is what Compose and .env files have for one that isn't set.
+        self.source
+            .get(name)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
     }
 
     fn text(
@@ -61,12 +128,9 @@ impl<'a> Reader<'a> {
             name,
             default,
             help,
+            is_secret: mem::take(&mut self.next_is_secret),
         });
-        // An empty variable is what Compose and .env files have for one that isn't set.
-        self.source
-            .get(name)
-            .map(|value| value.trim())
-            .filter(|value| !value.is_empty())
+        self.given(name)
     }
 
     /// A setting that may be missing. A value that can't be read is noted, and counts as missing.

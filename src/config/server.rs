@@ -1,6 +1,6 @@
 //! The server: addresses, proxies, logs.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use ipnet::IpNet;
 use url::Url;
@@ -14,6 +14,15 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
 }
 
 impl FromStr for LogFormat {
@@ -162,11 +171,22 @@ impl ServerConfig {
             Environment::Development => [127, 0, 0, 1],
             Environment::Production => [0, 0, 0, 0],
         };
+        let operations_address_is_set = operations_address.is_some();
+        let bind_address = bind_address.unwrap_or_else(|| (any, 8000).into());
+        let operations_address =
+            operations_address.unwrap_or_else(|| ([127, 0, 0, 1], 9000).into());
+        let log_format = log_format.unwrap_or(match environment {
+            Environment::Development => LogFormat::Text,
+            Environment::Production => LogFormat::Json,
+        });
+        reader.show("BIND_ADDRESS", bind_address);
+        reader.show("OPERATIONS_ADDRESS", operations_address);
+        reader.show("LOG_FORMAT", log_format);
         Self {
             base_url: base_url.map(|url| url.0),
-            bind_address: bind_address.unwrap_or_else(|| (any, 8000).into()),
-            operations_address_is_set: operations_address.is_some(),
-            operations_address: operations_address.unwrap_or_else(|| ([127, 0, 0, 1], 9000).into()),
+            bind_address,
+            operations_address_is_set,
+            operations_address,
             data_dir,
             trusted_proxies: trusted_proxies
                 .into_iter()
@@ -174,10 +194,7 @@ impl ServerConfig {
                 .collect(),
             cors_allowed_origins,
             debug,
-            log_format: log_format.unwrap_or(match environment {
-                Environment::Development => LogFormat::Text,
-                Environment::Production => LogFormat::Json,
-            }),
+            log_format,
             worker,
         }
     }

@@ -169,6 +169,25 @@ fn debug_output_of_the_settings_has_no_secret() {
 }
 
 #[test]
+fn what_sounds_like_a_secret_is_shown_to_nobody() {
+    let sounds_secret = |name: &str| {
+        let words = ["PASSWORD", "SECRET", "CREDENTIALS", "DATABASE_URL"];
+        words.iter().any(|word| name.contains(word))
+    };
+    let secrets: Vec<_> = Config::settings()
+        .into_iter()
+        .filter(|setting| sounds_secret(setting.name))
+        .collect();
+    assert!(secrets.len() >= 5 && secrets.iter().all(|setting| setting.is_secret));
+    let source = secrets
+        .iter()
+        .map(|setting| (setting.name.to_owned(), "secret-word".to_owned()));
+    for value in Config::values(&source.collect()) {
+        assert_ne!(value.shown.as_deref(), Some("secret-word"), "{value:?}");
+    }
+}
+
+#[test]
 fn long_lived_access_tokens_are_cut_with_a_warning() {
     let config = read(&with(&[("ACCESS_TOKEN_EXPIRE_MINUTES", "60")])).unwrap();
     assert_eq!(config.tokens.access_token_lifetime.num_minutes(), 15);

@@ -93,7 +93,7 @@ pub struct TokensConfig {
 impl TokensConfig {
     pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Self {
         reader.section("Tokens and sessions");
-        let secret_key: Option<String> = reader.optional(
+        let secret_key: Option<String> = reader.secret().optional(
             "JWT_SECRET_KEY",
             "The secret that signs access tokens, or encrypts the keys that do, and seals what waits in the database: at least 32 random bytes, for example from `openssl rand -base64 48`. Required in production; development generates one and keeps it in DATA_DIR.",
         );
@@ -116,6 +116,7 @@ impl TokensConfig {
                 Environment::Development => Algorithm::KeyPair(KeyAlgorithm::EdDsa),
                 Environment::Production => Algorithm::Hs256,
             });
+        reader.show("JWT_ALGORITHM", algorithm.as_str());
         let private_key_files: Vec<PathBuf> = reader.list(
             "JWT_PRIVATE_KEY_FILES",
             "Files of the private keys of `EdDSA` or `ES256` (PEM, PKCS#8), separated by commas: the first signs, all verify. Unset: keys are made by the service, kept in the database and rotated by `user-management keys rotate`.",
@@ -157,7 +158,7 @@ impl TokensConfig {
         if !(1..=5_256_000).contains(&longest_minutes) {
             reader.problem("SESSION_MAX_MINUTES", "must be from 1 to 5256000");
         }
-        let service_credentials = reader.list(
+        let service_credentials = reader.secret().list(
             "SERVICE_CREDENTIALS",
             "Services that may ask about tokens at `/token/introspect`, with `Authorization: Basic`: `name:secret`, separated by commas, each secret of at least 32 characters.",
         );

@@ -128,6 +128,8 @@ names! {
         KeysListed = "keys_listed",
         /// The keys of access tokens were rotated.
         KeysRotated = "keys_rotated",
+        /// The database of another service was taken over, or the whole of ours was looked at.
+        DatabaseAdopted = "database_adopted",
         /// The audit log was read.
         AuditLogRead = "audit_log_read",
         /// The oldest part of the audit log was removed.
@@ -152,6 +154,7 @@ impl Action {
             Permission::IntrospectTokens => Self::TokenIntrospected,
             Permission::ListKeys => Self::KeysListed,
             Permission::RotateKeys => Self::KeysRotated,
+            Permission::ManageDatabase => Self::DatabaseAdopted,
             Permission::RestoreUser => Self::UserRestored,
             Permission::ReadAuditLog => Self::AuditLogRead,
         }

@@ -29,6 +29,9 @@ pub enum Permission {
     ListKeys,
     /// Rotate the keys of access tokens: for operators, at the command line.
     RotateKeys,
+    /// Look at the database as a whole, empty it, take another one over: for operators, at the command
+    /// line.
+    ManageDatabase,
     /// Take back that a user of lower rank has deleted his account.
     RestoreUser,
     /// Read and verify the audit log.
@@ -37,7 +40,7 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::BrowseUsers,
         Self::ReadUser,
         Self::EditUser,
@@ -50,6 +53,7 @@ impl Permission {
         Self::IntrospectTokens,
         Self::ListKeys,
         Self::RotateKeys,
+        Self::ManageDatabase,
         Self::RestoreUser,
         Self::ReadAuditLog,
     ];
@@ -76,7 +80,7 @@ impl Role {
             Permission::IntrospectTokens | Permission::RestoreUser | Permission::ReadAuditLog => {
                 self == Self::Admin
             }
-            Permission::ListKeys | Permission::RotateKeys => false,
+            Permission::ListKeys | Permission::RotateKeys | Permission::ManageDatabase => false,
         }
     }
 
@@ -131,6 +135,7 @@ mod tests {
         IntrospectTokens: ADMIN
         ListKeys: 
         RotateKeys: 
+        ManageDatabase: 
         RestoreUser: ADMIN
         ReadAuditLog: ADMIN
         ANONYMOUS outranks: 

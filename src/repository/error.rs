@@ -6,37 +6,43 @@ use crate::error::{Error, ErrorCode};
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => Self::Unavailable(anyhow!(error)),
-            sqlx::Error::Database(database) => {
-                if let Some(code) = database.constraint().and_then(conflict) {
-                    return Self::Conflict(code);
-                }
-                let state = database.code().unwrap_or_default();
-                let passing = [
-                    "08",    // connection exceptions
-                    "25006", // only read: a standby, as after a failover
-                    "28",    // refused at the door, as after a change of the password
-                    "3D",    // no such database
-                    "40",    // deadlock, serialization failure
-                    "53",    // out of connections, memory or disk
-                    "55000", // the database takes no connections
-                    "55P03", // lock not available
-                    "57",    // cancelled, statement timeout, shutdown, starting up
-                    "25P03", // idle in transaction for too long
-                ];
-                if passing.iter().any(|class| state.starts_with(class)) {
-                    Self::Unavailable(anyhow!(error))
-                } else {
-                    Self::Internal(anyhow!(error))
-                }
-            }
-            _ => Self::Internal(anyhow!(error)),
+        let database = error.as_database_error();
+        if let Some(code) = database.and_then(|it| it.constraint()).and_then(conflict) {
+            return Self::Conflict(code);
         }
+        match is_passing(&error) {
+            true => Self::Unavailable(anyhow!(error)),
+            false => Self::Internal(anyhow!(error)),
+        }
+    }
+}
+
+/// Whether the same may work later, since the database can't be reached or can't do it now.
+#[must_use]
+pub fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(database) => {
+            let state = database.code().unwrap_or_default();
+            let passing = [
+                "08",    // connection exceptions
+                "25006", // only read: a standby, as after a failover
+                "28",    // refused at the door, as after a change of the password
+                "3D",    // no such database
+                "40",    // deadlock, serialization failure
+                "53",    // out of connections, memory or disk
+                "55000", // the database takes no connections
+                "55P03", // lock not available
+                "57",    // cancelled, statement timeout, shutdown, starting up
+                "25P03", // idle in transaction for too long
+            ];
+            passing.iter().any(|class| state.starts_with(class))
+        }
+        _ => false,
     }
 }
 

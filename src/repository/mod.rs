@@ -7,6 +7,7 @@
 //! no clock. Name each constraint in the migration and map it in [`error`]. Each function is run by
 //! a test against PostgreSQL, since queries are checked there and not by the compiler.
 
+pub mod adoption;
 pub mod audit_chain;
 pub mod audit_log;
 pub mod email_changes;
@@ -22,6 +23,7 @@ pub mod one_time_tokens;
 pub mod outbox;
 pub mod pool;
 pub mod role_changes;
+pub mod schema;
 pub mod search_words;
 pub mod sessions;
 pub mod signing_keys;

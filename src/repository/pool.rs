@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use sqlx::{
-    Connection as _, Executor as _, PgConnection, PgPool,
+    ConnectOptions as _, Connection as _, Executor as _, PgConnection, PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+use super::schema::{self, Origin};
+use crate::error::Result;
+
 /// The migrations, compiled in.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
+/// What our connections are called in `pg_stat_activity`.
+const APPLICATION_NAME: &str = "user-management";
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection that was idle for longer is tried before it is used.
@@ -22,7 +27,7 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 /// Statements are cancelled after 5 seconds, and transactions that stand idle for 10 are ended.
 #[must_use]
 pub fn connect(options: PgConnectOptions, max_connections: u32) -> PgPool {
-    let options = options.application_name("user-management").options([
+    let options = options.application_name(APPLICATION_NAME).options([
         ("statement_timeout", "5s"),
         ("idle_in_transaction_session_timeout", "10s"),
         // It pays off for statements of seconds.
@@ -44,12 +49,26 @@ pub fn connect(options: PgConnectOptions, max_connections: u32) -> PgPool {
         .connect_lazy_with(options)
 }
 
+/// One connection for work on the database as a whole, which may take its time: statements have no
+/// limit, but the wait for a lock that somebody else holds has one of 5 seconds.
+///
+/// # Errors
+///
+/// If the database can't be reached.
+pub async fn connect_alone(options: &PgConnectOptions) -> Result<PgConnection> {
+    let options = options.clone().application_name(APPLICATION_NAME);
+    let options = options.options([("lock_timeout", "5s")]);
+    // Slow ones are what it is for.
+    let options = options.disable_statement_logging();
+    Ok(PgConnection::connect_with(&options).await?)
+}
+
 /// Applies the migrations that the database lacks.
 ///
 /// # Errors
 ///
-/// If the database can't be reached, a migration fails, or the database has migrations that this
-/// program doesn't know.
+/// If the database can't be reached or isn't ours, a migration fails, or the database has migrations
+/// that this program doesn't know.
 ///
 /// # Concurrency
 ///
@@ -58,6 +77,15 @@ pub async fn migrate(options: &PgConnectOptions) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect_with(options)
         .await
         .context("can't connect to the database")?;
+    match schema::find_origin(&mut connection).await? {
+        Origin::Ours | Origin::Empty => {}
+        Origin::FastApi { .. } => bail!(
+            "the database is one of the FastAPI service: `user-management db adopt` takes it over"
+        ),
+        Origin::Foreign { .. } => {
+            bail!("the database has a table `users` that isn't ours: use another database")
+        }
+    }
     MIGRATIONS
         .run(&mut connection)
         .await

@@ -9,6 +9,7 @@
 
 pub mod access_tokens;
 mod address_job;
+pub mod adoption;
 pub mod audit;
 pub mod context;
 pub mod cursors;
@@ -30,6 +31,7 @@ pub mod queue;
 pub mod rate_limits;
 pub mod registration;
 pub mod roles;
+pub mod schema;
 pub mod session_cache;
 pub mod sessions;
 pub mod signing_keys;

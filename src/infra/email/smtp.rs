@@ -122,6 +122,18 @@ impl SmtpMailer {
         })
     }
 
+    /// Connects, protects the connection, logs in and takes leave: tries the options without sending
+    /// anything.
+    ///
+    /// # Errors
+    ///
+    /// Which step failed, and why.
+    pub async fn try_out(&self) -> Result<(), SendError> {
+        let connection = self.server.connect(Instant::now() + self.timeout).await?;
+        connection.quit().await;
+        Ok(())
+    }
+
     async fn deliver(&self, message: &Message) -> Result<(), SendError> {
         let mime = to_mime(message, self.clock.now())?;
         let deadline = Instant::now() + self.timeout;

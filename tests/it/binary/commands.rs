@@ -23,8 +23,8 @@ async fn migrate_brings_an_empty_database_up_to_date_and_may_be_run_again() {
             .unwrap();
     }
     let program = Program::on(&database);
-    for _ in 0..2 {
-        program.run(&["migrate"], "").await.expect(0);
+    for command in [&["migrate"][..], &["db", "migrate"], &["migrate"]] {
+        program.run(command, "").await.expect(0);
         let users: i64 = sqlx::query_scalar("select count(*) from users")
             .fetch_one(&database.pool)
             .await
@@ -44,8 +44,13 @@ async fn migrate_without_a_database_makes_one_and_stops_it_again() {
 #[tokio::test]
 async fn commands_fail_with_a_reason_when_the_database_is_away() {
     let program = Program::new().set("DATABASE_URL", "postgres://ada:hunter2@127.0.0.1:1/users");
-    for command in [&["migrate"][..], &["serve"], &["worker"]] {
-        let finished = program.run(command, "").await.expect(1);
+    for command in [
+        &["migrate"][..],
+        &["db", "migrate"],
+        &["serve"],
+        &["worker"],
+    ] {
+        let finished = program.run(command, "").await.expect(5);
         let said = &finished.stderr;
         assert!(said.contains("can't connect to the database"), "{said}");
         assert!(!said.contains("hunter2"), "{said}");
@@ -118,9 +123,22 @@ async fn the_command_line_explains_itself() {
     let program = Program::without_settings();
     let help = program.run(&["--help"], "").await.expect(0).stdout;
     for command in [
-        "serve", "worker", "migrate", "health", "openapi", "users", "keys",
+        "serve",
+        "worker",
+        "migrate",
+        "health",
+        "openapi",
+        "users",
+        "keys",
+        "db",
+        "settings",
+        "completions",
+        "man",
     ] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
+    }
+    for meaning in ["0  done", "3  what was asked for", "5  the database"] {
+        assert!(help.contains(meaning), "{help}");
     }
     let version = program.run(&["--version"], "").await.expect(0).stdout;
     assert_eq!(
@@ -129,4 +147,30 @@ async fn the_command_line_explains_itself() {
     );
     let finished = program.run(&["sevre"], "").await.expect(2);
     assert!(finished.stderr.contains("serve"), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn shells_and_man_are_told_of_every_command() {
+    let program = Program::without_settings();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = program.run(&["completions", shell], "").await.expect(0);
+        for word in ["create-admin", "adopt", "dry-run"] {
+            assert!(script.stdout.contains(word), "{shell}: {word}");
+        }
+    }
+    program.run(&["completions", "cobol"], "").await.expect(2);
+    let page = program.run(&["man"], "").await.expect(0).stdout;
+    for words in [".TH user-management 1", ".SH SUBCOMMANDS", "Exit codes"] {
+        assert!(page.contains(words), "{words}");
+    }
+    let page = program
+        .run(&["man", "db", "reset"], "")
+        .await
+        .expect(0)
+        .stdout;
+    for words in [".TH user-management-db-reset 1", "\\-\\-force"] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    let unknown = program.run(&["man", "db", "rest"], "").await.expect(3);
+    assert!(unknown.stderr.contains("`db rest`"), "{}", unknown.stderr);
 }

@@ -70,29 +70,49 @@ async fn create_admin_refuses_what_registration_refuses_and_makes_nothing() {
     ];
     let bad_nickname = ["users", "create-admin", "--nickname", "a b", "no address"];
     let own_address = ["users", "create-admin", "someone@example.com"];
-    for (command, input, complaints) in [
+    const INVALID: i32 = 2;
+    const REFUSED: i32 = 4;
+    for (command, input, code, complaints) in [
         (
             &["users", "create-admin", "ROOT@example.com"][..],
             PASSWORD_LINE,
+            REFUSED,
             &["Email already exists"][..],
         ),
-        (&with_nickname, PASSWORD_LINE, &["Nickname already exists"]),
-        (&bad_nickname, PASSWORD_LINE, &["email", "nickname"]),
+        (
+            &with_nickname,
+            PASSWORD_LINE,
+            REFUSED,
+            &["Nickname already exists"],
+        ),
+        (
+            &bad_nickname,
+            PASSWORD_LINE,
+            INVALID,
+            &["email", "nickname"],
+        ),
         (
             &own_address,
             "",
+            INVALID,
             &["password: is required on standard input"],
         ),
         (
             &own_address,
             "\n",
+            INVALID,
             &["password: is required on standard input"],
         ),
-        (&own_address, "seven77\n", &["password"]),
-        (&own_address, "password1\n", &["password"]),
-        (&own_address, "someone@example.com\n", &["password"]),
+        (&own_address, "seven77\n", INVALID, &["password"]),
+        (&own_address, "password1\n", INVALID, &["password"]),
+        (
+            &own_address,
+            "someone@example.com\n",
+            INVALID,
+            &["password"],
+        ),
     ] {
-        let finished = program.run(command, input).await.expect(1);
+        let finished = program.run(command, input).await.expect(code);
         let said = &finished.stderr;
         for complaint in complaints {
             assert!(said.contains(complaint), "{complaint}? {said}");

@@ -1,9 +1,11 @@
 //! The repository's functions, on PostgreSQL.
 
 mod account_ends;
+mod adoption;
 mod audit_chain;
 mod audit_log;
 mod coverage;
+mod databases;
 mod email_changes;
 mod errors;
 mod export;

@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use user_management::{infra::clock::Clock as _, repository::jobs};
 
+mod adoption;
+mod adoption_refused;
 mod mail_delivery;
 mod mail_smtp;
 mod maintenance;

@@ -4,6 +4,7 @@
 //! test starts is killed at its end, and its output is printed when the test fails.
 
 mod server;
+mod terminal;
 
 use std::{
     collections::BTreeMap,
@@ -20,6 +21,8 @@ use serde_json::Value;
 use sqlx::ConnectOptions as _;
 
 use super::{database::TestDatabase, directory::Directory, eventually::eventually};
+
+use self::terminal::Terminal;
 
 pub use self::server::Server;
 
@@ -99,22 +102,44 @@ impl Program {
     }
 
     fn spawn_command(&self, mut command: Command) -> Process {
-        let mut child = command
+        command.stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.start(command);
+        let stderr = Lines::of(child.stderr.take().unwrap());
+        self.process(child, stderr)
+    }
+
+    /// Starts a command with these settings; its standard output is to be read.
+    fn start(&self, mut command: Command) -> Child {
+        command
             .env_clear()
             .env("PATH", env::var_os("PATH").unwrap())
             .envs(&self.settings)
             .current_dir(self.directory.path())
-            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
+            .unwrap()
+    }
+
+    fn process(&self, mut child: Child, stderr: Lines) -> Process {
         Process {
             stdout: Lines::of(child.stdout.take().unwrap()),
-            stderr: Lines::of(child.stderr.take().unwrap()),
+            stderr,
             child,
             _directory: Arc::clone(&self.directory),
         }
+    }
+
+    /// Runs a command to its end at a terminal, where somebody types this; standard output goes
+    /// elsewhere. What the terminal shows is the standard error.
+    pub async fn run_at_terminal(&self, arguments: &[&str], typed: &str) -> Finished {
+        let mut terminal = Terminal::open();
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments);
+        command.stdin(terminal.side()).stderr(terminal.side());
+        let child = self.start(command);
+        terminal.write_all(typed.as_bytes()).unwrap();
+        let shown = Lines::of(terminal.shown());
+        self.process(child, shown).finish().await
     }
 
     /// Runs a command to its end with this standard input.

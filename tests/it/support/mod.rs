@@ -7,6 +7,7 @@ pub mod browser;
 pub mod database;
 pub mod directory;
 pub mod eventually;
+pub mod fastapi;
 pub mod keys;
 pub mod operations;
 pub mod request;

@@ -1,0 +1,155 @@
+//! What commands print: JSON for programs, aligned tables for people.
+
+use std::{
+    fmt::{self, Write as _},
+    io::{self, Write as _},
+};
+
+use anyhow::Context as _;
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::Args;
+use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
+
+/// `--json`, of every command that tells something.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Format {
+    /// Print JSON, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Format {
+    /// Whether a program reads it.
+    pub(super) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints `value`: as one JSON document, or for people as `text` has it.
+    ///
+    /// # Errors
+    ///
+    /// If standard output takes it not.
+    pub(super) fn print<T: Serialize>(
+        self,
+        value: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> anyhow::Result<()> {
+        if !self.json {
+            return print(&text(value));
+        }
+        let mut json = serde_json::to_string_pretty(value).context("can't write JSON")?;
+        json.push('\n');
+        print(&json)
+    }
+}
+
+/// Writes to standard output. That its reader has seen enough, as `head` has, is no error.
+///
+/// # Errors
+///
+/// If standard output takes it not: a disk is full.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("can't print"),
+    }
+}
+
+/// A time as tables show it, to the second; `-` for none.
+pub(super) fn time(at: Option<DateTime<Utc>>) -> String {
+    at.map_or_else(
+        || "-".to_owned(),
+        |at| at.to_rfc3339_opts(SecondsFormat::Secs, true),
+    )
+}
+
+/// `yes` or `no`.
+pub(super) fn yes_or_no(yes: bool) -> &'static str {
+    if yes { "yes" } else { "no" }
+}
+
+/// A table whose columns are as wide as what is in them. What could move a terminal's cursor or turn
+/// the direction of writing is shown as an escape.
+#[derive(Debug)]
+pub(super) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with this head; no head for a list of names and values.
+    pub(super) fn new(head: &[&str]) -> Self {
+        let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
+        Self {
+            rows: if head.is_empty() { vec![] } else { vec![head] },
+        }
+    }
+
+    /// Adds a row.
+    pub(super) fn row<const N: usize>(&mut self, cells: [&str; N]) -> &mut Self {
+        self.rows.push(cells.map(printable).into());
+        self
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns)
+            .map(|at| {
+                let cells = self.rows.iter().filter_map(|row| row.get(at));
+                cells.map(|cell| cell.width()).max().unwrap_or(0)
+            })
+            .collect();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                let blanks = width - cell.width() + 2;
+                write!(line, "{cell}{:blanks$}", "")?;
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// `text` without what a terminal obeys.
+pub(super) fn printable(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        let misleads = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        if c.is_control() || misleads {
+            clean.extend(c.escape_default());
+        } else {
+            clean.push(c);
+        }
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_what_is_in_them_and_obey_nobody() {
+        let mut table = Table::new(&["NAME", "ROLE", "CITY"]);
+        table.row(["Ada", "ADMIN", ""]);
+        table.row(["日本", "MANAGER", "a\u{1b}[31m\nb\u{202e}"]);
+        assert_eq!(
+            table.to_string(),
+            "NAME  ROLE     CITY\n\
+             Ada   ADMIN\n\
+             日本  MANAGER  a\\u{1b}[31m\\nb\\u{202e}\n"
+        );
+        assert_eq!(Table::new(&[]).to_string(), "");
+    }
+
+    #[test]
+    fn times_are_shown_to_the_second() {
+        let at = "2026-11-21T12:00:00.123Z".parse().unwrap();
+        assert_eq!(time(Some(at)), "2026-11-21T12:00:00Z");
+        assert_eq!(time(None), "-");
+    }
+}
