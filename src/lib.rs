@@ -28,10 +28,12 @@
 //!    [`services::access_tokens`] looks up in the database at most once a second.
 //! 4. The handler in [`http::api`] parses the body into values of [`domain`] and calls a service.
 //! 5. The service checks the permission, opens at most one transaction, calls [`repository`],
-//!    enqueues what is to be done outside the database as a job, commits, and wakes the [`worker`].
+//!    enqueues what is to be done outside the database as a job, tells [`services::audit`] what it
+//!    changed, commits, and wakes the [`worker`].
 //! 6. The handler renders. An [`error::Error`] says what went wrong by meaning; [`http::error`]
 //!    alone knows the statuses.
-//! 7. The middleware writes the body of an error, the log line and the headers of security.
+//! 7. The middleware writes what was refused into the audit log, the body of an error, the log line and
+//!    the headers of security.
 
 pub mod app;
 pub mod cli;

@@ -346,8 +346,9 @@ pub async fn find_stray(
 /// If the database fails.
 pub async fn find_lost(connection: &mut PgConnection) -> Result<Option<i64>> {
     let lost = sqlx::query_scalar(
-        "select min(entry_id) from audit_pending p \
-         where not exists (select from audit_log l where l.id = p.entry_id)",
+        "select min(p.entry_id) from audit_pending p \
+         left join lateral (select id from audit_log where id = p.entry_id offset 0) l on true \
+         where l.id is null",
     )
     .fetch_one(connection)
     .await?;

@@ -9,8 +9,8 @@ use crate::{domain::id::UserId, error::Result};
 /// hashes and sealed secrets: they tell him nothing, and would help whoever stole the export. The mail to
 /// an address that he wishes for is left out too: it is there for one that has no account, and so would
 /// tell, while the wish is in `email_changes`. Nor does it tell who changed his role. Of the audit log he gets
-/// what he did and what was done to him; of another actor the kind only, and of another subject nothing but
-/// its id.
+/// what he did and what was done to him, the newest 10,000 of each; of another actor the kind only, and of
+/// another subject nothing but its id.
 /// `throttle_keys` are the keys by which his failed logins are counted.
 ///
 /// A column that a table gains later is in it without further ado; a table that names users is missed
@@ -65,9 +65,12 @@ pub async fn find(
                  'on_behalf_of', 'request_id', 'client_address', 'device'] end \
                - case when a.subject_kind = 'user' and a.subject_id = u.id::text then array[]::text[] \
                  else array['before', 'after'] end order by a.at, a.id), '[]') \
-             from audit_log a where a.id in ( \
-               select id from audit_log where actor_id = u.id \
-               union select id from audit_log where subject_id = u.id::text and subject_kind = 'user')), \
+             from ( \
+               (select id from audit_log where actor_id = u.id order by at desc, id desc limit 10000) \
+               union \
+               (select id from audit_log where subject_id = u.id::text and subject_kind = 'user' \
+                order by at desc, id desc limit 10000) \
+             ) own join lateral (select * from audit_log where id = own.id offset 0) a on true), \
            'jobs', ( \
              select coalesce(jsonb_agg(jsonb_build_object('kind', j.kind, 'payload', j.payload, \
                'created_at', j.created_at, 'run_at', j.run_at) order by j.id), '[]') \
