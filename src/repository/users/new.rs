@@ -153,7 +153,7 @@ pub async fn insert(
         "with registered as (",
         insert_user!(),
         " returning id), ",
-        entry_parts!("$26", "registered, "),
+        entry_parts!("$27", "registered, "),
         " select id from registered"
     ));
     let inserted = bind_new(insert, user, password_hash)

@@ -76,6 +76,7 @@ async fn a_change_tells_who_did_it_from_where_and_what_changed() {
     // What changes nothing is no act.
     let same = app.change(&admin, user.id, &change).await.expect(200);
     assert_eq!(app.audited(&same).await, [json!(null); 0]);
+    app.deliver_mail().await;
 }
 
 #[tokio::test]

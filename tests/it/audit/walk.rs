@@ -189,6 +189,11 @@ impl Walk {
                 let change = json!({"last_name": "Lovelace", "role": "MANAGER"});
                 self.manage(operation, user.id, Some(change)).await
             }
+            "set_user_role" => {
+                let user = self.user(email).await;
+                let change = json!({"role": "MANAGER", "reason": "Runs the office."});
+                self.manage(operation, user.id, Some(change)).await
+            }
             "lock_user" | "unlock_user" | "delete_user" | "end_user_sessions" => {
                 let user = self.user(email).await;
                 self.manage(operation, user.id, None).await

@@ -77,8 +77,8 @@ async fn a_part_of_a_list_that_cannot_be_is_invalid() {
     for (query, fields) in [
         ("limit=0", &["query.limit out_of_range"][..]),
         ("limit=101", &["query.limit out_of_range"]),
-        ("skip=1&skip=2", &["query.skip out_of_range"]),
-        ("limit=1&limit=1", &["query.limit out_of_range"]),
+        ("skip=1&skip=2", &["query.skip repeated"]),
+        ("limit=1&limit=1", &["query.limit repeated"]),
         (
             "skip=x&limit=x",
             &["query.skip out_of_range", "query.limit out_of_range"],
