@@ -73,6 +73,9 @@ async fn first_ids(database: &PgConnectOptions) -> Result<Vec<uuid::Uuid>> {
     Ok(ids)
 }
 
+/// Makes the path of the next request.
+type Question<'a> = Box<dyn Fn(&mut StdRng) -> String + 'a>;
+
 async fn searches(
     bench: &Bench<'_>,
     names: &Names,
@@ -82,7 +85,7 @@ async fn searches(
 ) -> Result<()> {
     let random = RefCell::new(StdRng::seed_from_u64(11));
     let deep = cursor_of_page(bench).await?;
-    let works: [(&str, f64, Box<dyn Fn(&mut StdRng) -> String + '_>); 8] = [
+    let works: [(&str, f64, Question<'_>); 8] = [
         (
             "q of 3 letters",
             50.0,

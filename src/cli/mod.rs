@@ -2,20 +2,20 @@
 //!
 //! # How to add a command
 //!
-//! A variant of `Command`, and a file with its `run`: it opens a [`runtime::Session`] (services, and the
+//! A variant of `Command`, and a file with its `run`: it opens a `runtime::Session` (services, and the
 //! `Ctx` of an operator), calls a service, closes the session, and prints. Its documentation comments
 //! are `--help`, the manual page and the completions. A command that needs the database only, and not
-//! in the state that the services need, opens a [`runtime::Database`].
+//! in the state that the services need, opens a `runtime::Database`.
 //!
 //! # What all commands have in common
 //!
-//! * Answers go to standard output, questions and logs to standard error. [`output::Format`] is
-//!   `--json`; without it people get an [`output::Table`] or a line. Write by [`output::print`] and never by
+//! * Answers go to standard output, questions and logs to standard error. `output::Format` is
+//!   `--json`; without it people get an `output::Table` or a line. Write by `output::print` and never by
 //!   `println!`: it knows that `| head` is no error, and a table shows what a terminal would obey.
-//! * [`confirm::Consent`] is `--yes`, for what destroys: without it a person is asked, and a program is refused.
-//! * [`exit::Exit`] is the exit code, by the meaning of the [`Error`](crate::error::Error) that `run`
+//! * `confirm::Consent` is `--yes`, for what destroys: without it a person is asked, and a program is refused.
+//! * `exit::Exit` is the exit code, by the meaning of the `Error` that `run`
 //!   returns, however much context it got by then. What only the command itself refuses is an
-//!   [`exit::Refusal`].
+//!   `exit::Refusal`.
 
 mod audit;
 mod confirm;

@@ -1,6 +1,6 @@
 //! The table `audit_log`; `audit_chain.rs` has its chain.
 //!
-//! A statement that needs no transaction writes its entry itself: see [`entry_parts`].
+//! A statement that needs no transaction writes its entry itself: see `entry_parts`.
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};

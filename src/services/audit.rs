@@ -11,7 +11,7 @@
 //! ```
 //!
 //! What was refused for want of a right is noted by [`Ctx::require`], [`Ctx::require_on`] and
-//! [`Ctx::refuse`], and written when the request is answered, whatever became of its transaction. A
+//! `Ctx::refuse`, and written when the request is answered, whatever became of its transaction. A
 //! statement that needs no transaction takes the entry along: [`Audit::entry`]. What only reads, and an
 //! exchange of a refresh token, isn't audited; nor is a login that a lockout refuses unseen, of which there
 //! may be any number.

@@ -41,65 +41,62 @@ pub(super) const PARAMETERS: [&str; 20] = [
 ];
 
 /// Which users, in which order, and which page.
+///
+/// Examples stand in the text: an explorer would fill them all in at once.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only documents the parameters")]
 pub(super) struct ListParams {
     /// Words, all of which are found in what the user is called (nickname, address, names, phone number), the
-    /// best match first; slips of one letter are forgiven
-    #[param(
-        required = false,
-        min_length = 1,
-        max_length = 200,
-        example = "ada lovelace"
-    )]
+    /// best match first; slips of one letter are forgiven; for example `ada lovelace`
+    #[param(required = false, min_length = 1, max_length = 200)]
     q: String,
-    /// The nickname: `text`, `text*` or `*text*`, without case and accents, like the three below
-    #[param(required = false, max_length = 254, example = "clever_*")]
+    /// The nickname: `text`, `text*` or `*text*`, without case and accents, like the three below; for example `clever_*`
+    #[param(required = false, max_length = 254)]
     nickname: String,
-    /// The address
-    #[param(required = false, max_length = 254, example = "*@example.com*")]
+    /// The address; for example `*@example.com*`
+    #[param(required = false, max_length = 254)]
     email: String,
-    /// The given name
-    #[param(required = false, max_length = 254, example = "Ada")]
+    /// The given name; for example `Ada`
+    #[param(required = false, max_length = 254)]
     first_name: String,
-    /// The family name
-    #[param(required = false, max_length = 254, example = "love*")]
+    /// The family name; for example `love*`
+    #[param(required = false, max_length = 254)]
     last_name: String,
     /// One of these roles, with commas between
     #[param(required = false, value_type = RoleName)]
     role: String,
     /// One of these states, with commas between: `verified`, `unverified`, `locked`, `deleted`
-    #[param(required = false, example = "unverified")]
+    #[param(required = false)]
     status: String,
     /// Professional status
     #[param(required = false)]
     is_professional: bool,
-    /// Registered at this time or later; a day counts from its beginning
-    #[param(required = false, example = "2026-01-01")]
+    /// Registered at this time or later; a day counts from its beginning; for example `2026-01-01`
+    #[param(required = false)]
     created_from: String,
-    /// Registered at this time or before; a day counts to its end
-    #[param(required = false, example = "2026-12-31T23:59:59Z")]
+    /// Registered at this time or before; a day counts to its end; for example `2026-12-31T23:59:59Z`
+    #[param(required = false)]
     created_to: String,
-    /// Last logged in at this time or later
-    #[param(required = false, example = "2026-01-01")]
+    /// Last logged in at this time or later; for example `2026-01-01`
+    #[param(required = false)]
     last_login_from: String,
-    /// Last logged in at this time or before
-    #[param(required = false, example = "2026-12-31")]
+    /// Last logged in at this time or before; for example `2026-12-31`
+    #[param(required = false)]
     last_login_to: String,
     /// Neither registered nor logged in for so many hours, days, weeks or years: `24h`, `7d`, `2w`, `1y`
-    #[param(required = false, pattern = "^[1-9][0-9]{0,3}[hdwy]$", example = "7d")]
+    #[param(required = false, pattern = "^[1-9][0-9]{0,3}[hdwy]$")]
     inactive_for: String,
-    /// One of these languages, with commas between
-    #[param(required = false, example = "de,pt-BR")]
+    /// One of these languages, with commas between; for example `de,pt-BR`
+    #[param(required = false)]
     locale: String,
     /// Up to three fields, with commas between, each with `-` before it for descending order: `nickname`, `email`,
     /// `first_name`, `last_name`, `role`, `is_professional`, `created_at`, `last_login_at`. Without it: the best match
-    /// first where there is `q`, else newest last
-    #[param(required = false, example = "-last_login_at,nickname")]
+    /// first where there is `q`, else newest last; for example `-last_login_at,nickname`
+    #[param(required = false)]
     sort: String,
-    /// The members of a user that are wanted, with commas between
-    #[param(required = false, example = "id,nickname")]
+    /// The members of a user that are wanted, with commas between; for example `id,nickname`
+    #[param(required = false)]
     fields: String,
     /// The page of this cursor, or the first one where it is empty: pages that stay in step while users come and
     /// go, and take as long however far they are
@@ -112,7 +109,7 @@ pub(super) struct ListParams {
     #[param(minimum = 1, maximum = 100, default = 10, required = false)]
     limit: u32,
     /// `exact`: count however many there are
-    #[param(required = false, pattern = "^exact$", example = "exact")]
+    #[param(required = false, pattern = "^exact$")]
     count: String,
 }
 

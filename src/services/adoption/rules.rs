@@ -111,7 +111,7 @@ impl Rules {
             updated_at,
             revision: 1,
         };
-        let hash = notes.hash(old.hashed_password).unwrap_or_else(nobody);
+        let hash = notes.hash(&old.hashed_password).unwrap_or_else(nobody);
         TakenOver {
             new: (user, hash),
             typed_email: old.email,
@@ -255,8 +255,8 @@ impl Notes {
         !by_failures
     }
 
-    fn hash(&mut self, hash: String) -> Option<PasswordHash> {
-        if let Ok(hash) = ImportedHash::parse(&hash) {
+    fn hash(&mut self, hash: &str) -> Option<PasswordHash> {
+        if let Ok(hash) = ImportedHash::parse(hash) {
             return Some(hash.stored().clone());
         }
         self.add(

@@ -71,6 +71,7 @@ fn plain(number: u32) -> NewUser {
     user.phone_number = None;
     user.profile.middle_name = None;
     user.profile.location = None;
+    user.profile.locale = None;
     user.profile.is_name_public = false;
     (user, hash(number))
 }

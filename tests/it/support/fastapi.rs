@@ -63,6 +63,7 @@ pub async fn picture(pool: &PgPool) -> Vec<String> {
          union all \
          select 'function ' || p.oid::regprocedure from pg_proc p \
          where p.pronamespace in (select oid from pg_namespace where nspname !~ '^(pg_|information_schema)') \
+           and not exists (select 1 from pg_depend d where d.objid = p.oid and d.deptype = 'e') \
          union all \
          select 'type ' || t.oid::regtype from pg_type t where t.typtype = 'e' \
          order by 1",
