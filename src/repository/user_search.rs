@@ -1,4 +1,4 @@
-//! Searching the table `users`: filtered, sorted, a page at a time, and fast however many there are.
+//! Searching the table `users`: filtered, sorted, a page at a time.
 //!
 //! # How a page is found
 //!
