@@ -322,3 +322,17 @@ async fn an_address_that_nobody_verified_hears_nothing_of_passwords() {
     change.send().await.expect(204);
     assert_eq!(app.deliver_mail().await.len(), 0);
 }
+
+#[tokio::test]
+async fn logins_that_end_each_others_sessions_all_succeed() {
+    let app = start().await;
+    register(&app, "ada@example.com").await.expect(201);
+    for _ in 0..10 {
+        let logins = (0..4).map(|_| log_in(&app, "ada@example.com"));
+        for answer in futures::future::join_all(logins).await {
+            answer.expect(201);
+        }
+    }
+    assert_eq!(app.count("sessions").await, 1);
+    app.deliver_mail().await;
+}

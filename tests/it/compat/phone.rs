@@ -323,3 +323,20 @@ async fn a_new_password_needs_no_former_one_and_ends_the_other_sessions() {
     log_in(&app, "4155552671", PASSWORD).await.expect(200);
     app.deliver_mail().await;
 }
+
+#[tokio::test]
+async fn a_new_password_counts_against_the_limit_as_a_login_does() {
+    let limits = [
+        ("COMPAT_APIS", "phone"),
+        ("RATE_LIMITS", "on"),
+        ("RATE_LIMIT_LOGIN", "2/h"),
+    ];
+    let app = TestApp::start_with(&limits).await;
+    let (id, tokens) = somebody(&app, "1234567890").await;
+    let change = async |password: &str| {
+        let body = json!({"_id": id, "password": password});
+        put(&app, (&tokens.jwt, &tokens.session), &body).await
+    };
+    change("Better*5678").await.expect(200);
+    change("Other*91011").await.expect(429);
+}
