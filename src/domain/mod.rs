@@ -34,4 +34,5 @@ pub mod signing_key;
 pub mod token;
 pub mod user;
 pub mod user_order;
+pub mod user_record;
 pub mod user_search;
