@@ -242,8 +242,9 @@ fn three_filters(names: &Names, random: &mut StdRng) -> String {
     format!("/users/?{}&sort={sort}", filters.join("&"))
 }
 
-const INDEXES: [&str; 10] = [
+const INDEXES: [&str; 11] = [
     "users_search_idx",
+    "users_search_words_idx",
     "users_email_order_idx",
     "users_first_name_idx",
     "users_last_name_idx",
@@ -277,8 +278,9 @@ async fn writes(database: &PgConnectOptions) -> Result<(f64, f64)> {
     let mut connection = PgConnection::connect_with(database).await?;
     let with = write(&mut connection, 0).await?;
     let drop = format!(
-        "begin; drop index {}; alter table users disable trigger users_search_words_inserted; \
-             alter table users disable trigger users_search_words_updated; commit",
+        "begin; drop index {}; drop trigger users_search_words_inserted on users; \
+             drop trigger users_search_words_updated on users; \
+             alter table users drop column search_words; commit",
         INDEXES.join(", ")
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(drop))

@@ -64,7 +64,8 @@ pub struct SortKey {
     pub descending: bool,
 }
 
-/// The order of a list of users. Those who are alike by it follow in the order of their ids.
+/// The order of a list of users. Those who are alike by it follow in the order of their ids; but those with a field
+/// that begins with the one word that is looked for in the order of that field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserOrder {
     /// Those who match the words best come first: see [`Tier`].
@@ -127,13 +128,13 @@ impl Default for UserOrder {
 /// How well a user matches words: as badly as the word that matches him worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Tier {
-    /// A field is the word.
+    /// A field is the word; of several words, it is one of those in what he is called.
     Equal,
     /// A field begins with it.
     Prefix,
     /// A field contains it.
     Contains,
-    /// A field contains a word that is like it but for one letter.
+    /// He is called by a word that is like it but for one letter.
     Similar,
 }
 
@@ -147,10 +148,19 @@ impl Tier {
 pub struct Place {
     /// How well he matches, in the order of best match.
     pub tier: Option<Tier>,
-    /// His values of the keys, as the database writes them.
+    /// His values of the keys, as the database writes them; in the order of best match the least value of a
+    /// field that begins with the word, or an empty text.
     pub keys: Vec<String>,
     /// Who he is.
     pub id: UserId,
+}
+
+impl Place {
+    /// In the order of best match: the least value of a field that begins with the word.
+    #[must_use]
+    pub fn matched(&self) -> String {
+        self.keys.first().cloned().unwrap_or_default()
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use crate::{domain::id::UserId, error::Result};
 
-/// Everything that is kept of a user, as one object with a member for each table, but for digests,
+/// Everything that is kept of a user, as one object with a member for each table, but for what is derived, digests,
 /// hashes and sealed secrets: they tell him nothing, and would help whoever stole the export. The mail to
 /// an address that he wishes for is left out too: it is there for one that has no account, and so would
 /// tell, while the wish is in `email_changes`. Nor does it tell who changed his role. Of the audit log he gets
@@ -27,7 +27,7 @@ pub async fn find(
     let keys: Vec<&[u8]> = throttle_keys.iter().map(<[u8; 32]>::as_slice).collect();
     let found = sqlx::query_scalar(
         "select jsonb_build_object( \
-           'users', to_jsonb(u) - 'password_hash', \
+           'users', to_jsonb(u) - array['password_hash', 'search_words'], \
            'sessions', ( \
              select coalesce(jsonb_agg(to_jsonb(s) - array['user_id', 'cookie_digest', 'refresh_digest', \
                'refresh_previous_digest'] order by s.created_at), '[]') \

@@ -30,8 +30,13 @@ pub fn connect(options: PgConnectOptions, max_connections: u32) -> PgPool {
     let options = options.application_name(APPLICATION_NAME).options([
         ("statement_timeout", "5s"),
         ("idle_in_transaction_session_timeout", "10s"),
-        // It pays off for statements of seconds.
+        // They pay off for statements of seconds.
         ("jit", "off"),
+        ("max_parallel_workers_per_gather", "0"),
+        // Of disks without moving parts, and of memory.
+        ("random_page_cost", "1.1"),
+        // Every search reads what waits outside its index.
+        ("gin_pending_list_limit", "512kB"),
     ]);
     PgPoolOptions::new()
         .max_connections(max_connections)

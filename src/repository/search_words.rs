@@ -11,7 +11,8 @@ const LEAST_LETTERS: usize = 4;
 /// Most words that are like another.
 const MOST_SIMILAR: i64 = 20;
 
-/// For each word those that somebody is called by and that differ by one letter.
+/// For each word those that somebody is called by and that differ by one letter; but for those that
+/// contain it, which are found by it anyway.
 ///
 /// # Errors
 ///
@@ -35,10 +36,13 @@ pub async fn find_similar(connection: &mut PgConnection, words: &[String]) -> Re
     if asked.is_empty() {
         return Ok(found);
     }
+    // `offset 0` keeps PostgreSQL from walking along all words, which are in order already.
     let similar: Vec<(String, String)> = sqlx::query_as(
         "select asked.word, known.word from unnest($1::text[]) as asked (word), lateral ( \
-           select distinct word from search_words \
-           where word_deletions(word) && word_deletions(asked.word) and word <> asked.word \
+           select distinct word from ( \
+             select word from search_words \
+             where word_deletions(word) && word_deletions(asked.word) and position(asked.word in word) = 0 \
+             offset 0) near \
            order by word limit $2) as known",
     )
     .bind(asked)
@@ -70,12 +74,8 @@ pub async fn forget_left(connection: &mut PgConnection, limit: i64) -> Result<u6
            delete from search_words_left where id in ( \
              select id from search_words_left order by id limit $1 for update skip locked) returning word \
          ), forgotten as ( \
-           delete from search_words w where word in (select word from gone) and not exists ( \
-             select 1 from users where lower(nickname) like '%' || w.word || '%' \
-               or lower(email) like '%' || w.word || '%' \
-               or search_form(first_name) like '%' || w.word || '%' \
-               or search_form(middle_name) like '%' || w.word || '%' \
-               or search_form(last_name) like '%' || w.word || '%') \
+           delete from search_words w where word in (select word from gone) \
+             and not exists (select 1 from users where search_words @> array[w.word]) \
          ) \
          select 1 from gone",
     )

@@ -7,7 +7,10 @@
 //! that pass, by the indexes of the filter, and sorts them: quick where few do. Which one it is
 //! PostgreSQL can't tell well from its statistics, least of all for parts of texts, and a wrong guess
 //! costs seconds. So a short walk comes first, which finds the page or tells how rare such rows are.
+//!
+//! Users that match one word best, those with a field that begins with it, need neither: see [`begun`].
 
+mod begun;
 mod filter;
 mod order;
 mod totals;
@@ -25,7 +28,9 @@ use crate::{
 };
 
 pub use filter::{Scope, Word};
-use filter::{Sql, push_branch, push_filter, push_tier_of};
+use filter::{
+    Sql, push_bounds, push_branch, push_filter, push_filter_but_text, push_match, push_tier_of,
+};
 use order::{Branch, Fixed, branches, push_keys};
 pub use totals::{count, estimate};
 
@@ -111,7 +116,7 @@ pub async fn find_page(
         UserOrder::By(keys) => &keys[..],
         UserOrder::BestMatch => &[],
     };
-    let mut branches = branches(search.order, page.backwards);
+    let mut branches = branches(search.order, search.words.len(), page.backwards);
     if let Some(place) = page.after {
         let at = branches.iter().position(|branch| branch.holds(place, keys));
         branches.drain(..at.unwrap_or_default());
@@ -119,25 +124,33 @@ pub async fn find_page(
     let is_whole = page.after.is_none();
     let skip = usize::try_from(page.skip).unwrap_or(usize::MAX);
     let wanted = skip + usize::try_from(page.limit).unwrap_or(usize::MAX);
-    let mut passing = None;
-    if *search.order == UserOrder::BestMatch {
-        let counts = sample_tiers(connection, search).await?;
-        if counts.iter().sum::<usize>() < SOME {
-            branches = vec![Branch::of_all_tiers(page.backwards)];
-        }
-        passing = Some(counts);
-    }
     let mut found = Found::default();
+    let mut sampled = None;
+    let count = branches.len();
     for (number, branch) in branches.iter().enumerate() {
         let missing = wanted - found.users.len();
         let after = page.after.filter(|_| number == 0);
-        let is_rare = passing.is_some_and(|counts| branch.passing(&counts) < SOME);
-        let mut part = if is_rare || search.is_selective() {
-            gather(connection, search, branch, after, missing).await?
-        } else {
-            find_part(connection, search, branch, after, missing).await?
+        let is_quick = number == 0 && search.is_quick(branch);
+        if *search.order == UserOrder::BestMatch && !is_quick && sampled.is_none() {
+            let counts = sample_tiers(connection, search).await?;
+            if counts.iter().sum::<usize>() < SOME {
+                let all = Branch::of_all_tiers(page.backwards);
+                found = gather(connection, search, &all, page.after, wanted).await?;
+                break;
+            }
+            sampled = Some(counts);
+        }
+        let is_rare = sampled.is_some_and(|counts| branch.passing(&counts) < SOME);
+        let mut part = match search.words {
+            [word] if branch.is_begun() && (is_quick || !is_rare) => {
+                begun::scan(connection, search, word, branch, after, missing).await?
+            }
+            _ if is_rare || branch.is_begun() || search.is_selective() => {
+                gather(connection, search, branch, after, missing).await?
+            }
+            _ => find_part(connection, search, branch, after, missing).await?,
         };
-        if is_whole && branches.len() == 1 {
+        if is_whole && count == 1 {
             found.total = part.total;
         }
         part.users
@@ -211,20 +224,46 @@ impl Search<'_> {
             || matches!(self.filter.email, Some(Exact(_)))
     }
 
+    /// Whether the best matches are all that is asked for, and are found without a look at how many there are.
+    fn is_quick(&self, branch: &Branch) -> bool {
+        let rest = UserFilter {
+            text: None,
+            ..self.filter.clone()
+        };
+        let is_best = branch.is_begun() || branch.is_of(Tier::Equal);
+        is_best && *self.order == UserOrder::BestMatch && rest == UserFilter::default()
+    }
+
     fn push_columns(&self, sql: &mut Sql) {
         sql.push(columns_of!("users")).push(", ");
         push_keys(sql, self.order);
         sql.push(" as keys, tier, ");
     }
 
-    /// Writes how well the row matches, where that counts.
+    /// Writes how well the row matches, and by which value, where that counts.
     fn push_tier(&self, sql: &mut Sql) {
-        if *self.order == UserOrder::BestMatch {
-            push_tier_of(sql, self.words);
-        } else {
-            sql.push("null::integer");
+        if *self.order != UserOrder::BestMatch {
+            sql.push("null::integer as tier");
+            return;
         }
-        sql.push(" as tier");
+        push_tier_of(sql, self.words);
+        sql.push(" as tier, coalesce(");
+        match self.words {
+            [word] => push_match(sql, word),
+            _ => {
+                sql.push("null::text");
+            }
+        }
+        sql.push(", '') as matched");
+    }
+
+    /// Writes the conditions of the filter, but for those that are in the branch.
+    fn push_filter(&self, sql: &mut Sql, branch: &Branch) {
+        if branch.has_text() {
+            push_filter_but_text(sql, self.filter);
+        } else {
+            push_filter(sql, self.filter, self.words);
+        }
     }
 }
 
@@ -242,20 +281,24 @@ async fn walk(
     search.push_columns(&mut sql);
     sql.push("0::bigint as total from (select users.*, ");
     search.push_tier(&mut sql);
-    sql.push(" from users where true");
+    sql.push(" from (select users.* from users where true");
     let bounds = |fixed: &&Fixed| matches!(fixed, Fixed::Present(_));
     let bounds = Branch {
         fixed: branch.fixed.iter().filter(bounds).copied().collect(),
         ..Branch::default()
     };
     push_branch(&mut sql, &bounds, search.words);
+    if let Some(key) = branch.keys.first() {
+        push_bounds(&mut sql, search.filter, key.field);
+    }
     if let Some(place) = after {
         branch.push_after(&mut sql, place);
     }
     branch.push_order(&mut sql);
     sql.push(" limit ").push(length).push(") users where true");
-    push_filter(&mut sql, search.filter, search.words);
+    search.push_filter(&mut sql, branch);
     push_branch(&mut sql, branch, search.words);
+    sql.push(") users");
     branch.push_order(&mut sql);
     sql.push(" limit ").push(limit);
     let found: Vec<Row> = sql.build_query_as().fetch_all(connection).await?;
@@ -277,7 +320,7 @@ async fn gather(
     let mut sql = Sql::new("with matches as materialized (select users.*, ");
     search.push_tier(&mut sql);
     sql.push(" from users where true");
-    push_filter(&mut sql, search.filter, search.words);
+    search.push_filter(&mut sql, branch);
     push_branch(&mut sql, branch, search.words);
     sql.push(") select ");
     search.push_columns(&mut sql);

@@ -195,6 +195,13 @@ fn joined(lines: &Lines) -> String {
     lines.make_contiguous().join("\n")
 }
 
+/// What is given up for speed where nothing is to last.
+const FAST: [&str; 3] = [
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+];
+
 /// The server's settings. They stand on the command line, not in the cluster, so that a newer
 /// version of ours brings its own.
 fn settings(directory: &Directory, max_connections: u16) -> Vec<String> {
@@ -217,13 +224,10 @@ fn settings(directory: &Directory, max_connections: u16) -> Vec<String> {
         "wal_level=minimal".to_owned(),
         "max_wal_senders=0".to_owned(),
     ];
-    if directory.durability() == Durability::ThrowAway {
-        let fast = [
-            "fsync=off",
-            "synchronous_commit=off",
-            "full_page_writes=off",
-        ];
-        settings.extend(fast.map(str::to_owned));
+    match directory.durability() {
+        // A million users and their indexes, or most of them. Memory that isn't needed isn't taken.
+        Durability::Durable => settings.push("shared_buffers=512MB".to_owned()),
+        Durability::ThrowAway => settings.extend(FAST.map(str::to_owned)),
     }
     let flag = |setting| ["-c".to_owned(), setting];
     settings.into_iter().flat_map(flag).collect()

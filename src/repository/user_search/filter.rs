@@ -6,8 +6,8 @@ use sqlx::{Postgres, QueryBuilder};
 
 use super::order::{Branch, Fixed};
 use crate::domain::{
-    user_order::Tier,
-    user_search::{Status, TextMatch, UserFilter, finds_parts},
+    user_order::{SortField, Tier},
+    user_search::{Status, TextMatch, TimeRange, UserFilter, finds_parts},
 };
 
 /// A statement that is being written.
@@ -18,7 +18,7 @@ pub(super) type Sql = QueryBuilder<Postgres>;
 pub struct Word {
     /// The word, in search form.
     pub word: String,
-    /// Words that somebody is called by, and that differ by one letter.
+    /// Whole words that somebody is called by, and that differ by one letter.
     pub similar: Vec<String>,
     /// Where it is looked for.
     pub scope: Scope,
@@ -50,13 +50,154 @@ const LAST_NAME: &str = "search_form(last_name)";
 const PHONE_NUMBER: &str = "phone_number";
 /// The names as the indexes of their orders have them.
 const FIRST_NAME_IN_ORDER: &str = "(coalesce(search_form(first_name), '') collate \"C\")";
+const MIDDLE_NAME_IN_ORDER: &str = "(coalesce(search_form(middle_name), '') collate \"C\")";
 const LAST_NAME_IN_ORDER: &str = "(coalesce(search_form(last_name), '') collate \"C\")";
+/// Behind all texts that begin alike.
+const LAST_LETTER: char = char::MAX;
+
+/// A field that may begin with a word.
+#[derive(Debug, Clone)]
+pub(super) struct Begun {
+    /// The field, as an index has it that is in its order.
+    pub(super) field: &'static str,
+    /// What its index has besides: a condition, with `and` behind it.
+    present: &'static str,
+    /// Its value, as values of several fields are compared.
+    pub(super) value: &'static str,
+    /// Least and greatest value of the field that begins with the word.
+    pub(super) range: (String, String),
+}
+
+impl Word {
+    /// The fields that may begin with the word.
+    pub(super) fn begun(&self) -> Vec<Begun> {
+        let range = |from: String| {
+            let to = format!("{from}{LAST_LETTER}");
+            (from, to)
+        };
+        let begun = |field| Begun {
+            field,
+            present: match field {
+                MIDDLE_NAME_IN_ORDER => "middle_name is not null and ",
+                _ => "",
+            },
+            value: field,
+            range: range(self.word.clone()),
+        };
+        let fields = [
+            NICKNAME,
+            EMAIL,
+            FIRST_NAME_IN_ORDER,
+            MIDDLE_NAME_IN_ORDER,
+            LAST_NAME_IN_ORDER,
+        ];
+        let known = match self.scope {
+            Scope::Names => &fields[..],
+            Scope::Nickname => &fields[..1],
+        };
+        let mut all: Vec<Begun> = known.iter().copied().map(begun).collect();
+        if self.is_number() {
+            all.push(Begun {
+                field: PHONE_NUMBER,
+                present: "",
+                value: "substr(phone_number, 2)",
+                range: range(format!("+{}", self.word)),
+            });
+        }
+        all
+    }
+
+    fn is_number(&self) -> bool {
+        self.scope == Scope::Names && self.word.bytes().all(|byte| byte.is_ascii_digit())
+    }
+
+    /// Whether it may be one of a user's `search_words`.
+    fn is_of_letters(&self) -> bool {
+        self.scope == Scope::Names && self.word.chars().all(char::is_alphabetic)
+    }
+}
+
+/// Writes the least value of a field that begins with the word, or null.
+pub(super) fn push_match(sql: &mut Sql, word: &Word) {
+    sql.push("least(");
+    for (number, begun) in word.begun().into_iter().enumerate() {
+        if number > 0 {
+            sql.push(", ");
+        }
+        sql.push("case when ");
+        push_range(sql, &begun);
+        sql.push(" then ").push(begun.value).push(" end");
+    }
+    sql.push(") collate \"C\"");
+}
+
+/// Writes that a field begins with the word.
+pub(super) fn push_range(sql: &mut Sql, begun: &Begun) {
+    let (from, to) = begun.range.clone();
+    sql.push(begun.present);
+    sql.push(begun.field).push(" >= ").push_bind(from);
+    sql.push(" and ").push(begun.field).push(" <= ");
+    sql.push_bind(to);
+}
 
 /// Writes the conditions of a filter, each with `and` before it.
 pub(super) fn push_filter(sql: &mut Sql, filter: &UserFilter, words: &[Word]) {
     if filter.text.is_some() {
         push_tier(sql, words, Tier::Similar);
     }
+    push_filter_but_text(sql, filter);
+}
+
+/// Writes what of a filter bounds the field that an order begins with, each with `and` before it: a walk along
+/// the order begins and ends there.
+pub(super) fn push_bounds(sql: &mut Sql, filter: &UserFilter, field: SortField) {
+    let (pattern, expression) = match field {
+        SortField::Nickname => (&filter.nickname, NICKNAME),
+        SortField::Email => (&filter.email, "coalesce(lower(email), '')"),
+        SortField::FirstName => (&filter.first_name, FIRST_NAME_IN_ORDER),
+        SortField::LastName => (&filter.last_name, LAST_NAME_IN_ORDER),
+        SortField::CreatedAt => {
+            push_within(sql, field.expression(), filter.created);
+            return;
+        }
+        SortField::LastLoginAt => {
+            push_within(sql, field.expression(), filter.last_login);
+            if let Some(since) = filter.inactive_since {
+                sql.push(" and ").push(field.expression()).push(" <= ");
+                sql.push_bind(since);
+            }
+            if filter.last_login.to.is_some() {
+                sql.push(" and ").push(field.expression()).push(" > ");
+                sql.push(field.absent());
+            }
+            return;
+        }
+        SortField::Role | SortField::IsProfessional => return,
+    };
+    let (from, to) = match pattern {
+        Some(TextMatch::Exact(text)) => (text.clone(), text.clone()),
+        Some(TextMatch::Prefix(text)) => (text.clone(), format!("{text}{LAST_LETTER}")),
+        Some(TextMatch::Contains(_)) | None => return,
+    };
+    sql.push(" and ").push(expression).push(" >= ");
+    sql.push_bind(from);
+    sql.push(" and ").push(expression).push(" <= ");
+    sql.push_bind(to);
+}
+
+fn push_within(sql: &mut Sql, expression: &str, range: TimeRange) {
+    if let Some(from) = range.from {
+        sql.push(" and ").push(expression).push(" >= ");
+        sql.push_bind(from);
+    }
+    if let Some(to) = range.to {
+        sql.push(" and ").push(expression).push(" <= ");
+        sql.push_bind(to);
+    }
+}
+
+/// Writes the conditions of a filter but for its text, each with `and` before it.
+pub(super) fn push_filter_but_text(sql: &mut Sql, filter: &UserFilter) {
     let fields = [
         (&filter.nickname, NICKNAME, NICKNAME),
         (&filter.email, EMAIL, EMAIL),
@@ -99,17 +240,12 @@ pub(super) fn push_filter(sql: &mut Sql, filter: &UserFilter, words: &[Word]) {
             " and not is_professional"
         });
     }
-    for (range, column) in [
-        (filter.created, "created_at"),
-        (filter.last_login, "coalesce(last_login_at, '-infinity')"),
-    ] {
-        if let Some(from) = range.from {
-            sql.push(" and ").push(column).push(" >= ").push_bind(from);
-        }
-        if let Some(to) = range.to {
-            sql.push(" and ").push(column).push(" <= ").push_bind(to);
-        }
-    }
+    push_within(sql, "created_at", filter.created);
+    push_within(
+        sql,
+        "coalesce(last_login_at, '-infinity')",
+        filter.last_login,
+    );
     if filter.last_login.to.is_some() {
         // Who has never logged in did so at no time.
         sql.push(" and last_login_at is not null");
@@ -153,6 +289,7 @@ pub(super) fn push_branch(sql: &mut Sql, branch: &Branch, words: &[Word]) {
                 sql.push(" and ").push(field.expression());
                 sql.push(" > ").push(field.absent());
             }
+            Fixed::Begun => push_tier(sql, words, Tier::Prefix),
             Fixed::Tier(tier) => {
                 push_tier(sql, words, *tier);
                 if let Some(better) = Tier::ALL.iter().rev().find(|other| *other < tier) {
@@ -179,58 +316,43 @@ pub(super) fn push_tier_of(sql: &mut Sql, words: &[Word]) {
 
 /// Writes that each word is matched so well or better, each with `and` before it.
 fn push_tier(sql: &mut Sql, words: &[Word], tier: Tier) {
-    for Word {
-        word,
-        similar,
-        scope,
-    } in words
-    {
-        sql.push(" and (");
-        let with_parts = tier >= Tier::Contains && finds_parts(word);
-        if with_parts {
-            push_parts(sql, word, *scope);
-        } else {
-            push_begun(sql, word, *scope, tier == Tier::Equal);
+    for word in words {
+        let is_one_of_many = words.len() > 1 && word.is_of_letters();
+        if is_one_of_many && tier == Tier::Equal {
+            // Whoever has a field that is the word has the word.
+            sql.push(" and search_words @> ")
+                .push_bind(vec![word.word.clone()]);
+            continue;
         }
-        if tier == Tier::Similar {
-            for word in similar {
-                sql.push(" or ");
-                push_parts(sql, word, *scope);
+        sql.push(" and (");
+        if tier >= Tier::Contains && finds_parts(&word.word) {
+            push_parts(sql, &word.word, word.scope);
+        } else {
+            push_begun(sql, word, tier == Tier::Equal);
+            if is_one_of_many {
+                sql.push(" or search_words @> ")
+                    .push_bind(vec![word.word.clone()]);
             }
+        }
+        if tier == Tier::Similar && !word.similar.is_empty() {
+            sql.push(" or search_words && ")
+                .push_bind(word.similar.clone());
         }
         sql.push(")");
     }
 }
 
 /// A field is the word, or begins with it.
-fn push_begun(sql: &mut Sql, word: &str, scope: Scope, is_whole: bool) {
-    let pattern = like(word);
-    let is_number = scope == Scope::Names && word.bytes().all(|b| b.is_ascii_digit());
-    let fields = [
-        NICKNAME,
-        EMAIL,
-        FIRST_NAME_IN_ORDER,
-        MIDDLE_NAME,
-        LAST_NAME_IN_ORDER,
-        PHONE_NUMBER,
-    ];
-    for (number, field) in scope.of(&fields).iter().enumerate() {
+fn push_begun(sql: &mut Sql, word: &Word, is_whole: bool) {
+    for (number, begun) in word.begun().into_iter().enumerate() {
         if number > 0 {
             sql.push(" or ");
         }
         if is_whole {
-            sql.push(*field).push(" = ").push_bind(word.to_owned());
+            sql.push(begun.present);
+            sql.push(begun.field).push(" = ").push_bind(begun.range.0);
         } else {
-            push_like(sql, field, format!("{pattern}%"));
-        }
-    }
-    if is_number {
-        sql.push(" or ");
-        let number = format!("+{word}");
-        if is_whole {
-            sql.push(PHONE_NUMBER).push(" = ").push_bind(number);
-        } else {
-            push_like(sql, PHONE_NUMBER, number + "%");
+            push_range(sql, &begun);
         }
     }
 }

@@ -56,6 +56,8 @@ pub(super) enum Fixed {
     Absent(SortField),
     Present(SortField),
     Tier(Tier),
+    /// A field is the word, or begins with it.
+    Begun,
 }
 
 /// A part of an order: rows that have something in common, sorted by keys of which the first has an
@@ -71,23 +73,31 @@ pub(super) struct Branch {
     pub(super) keys: Vec<SortKey>,
     /// The direction of the ids of rows that are alike.
     pub(super) descending: bool,
-    /// Whether the tier is sorted by before all else.
-    pub(super) by_tier: bool,
+    /// Whether it is sorted by the tier before all else, and then by the value that begins with the word.
+    pub(super) by_match: bool,
 }
 
-/// The branches of an order, in its direction or backwards.
-pub(super) fn branches(order: &UserOrder, backwards: bool) -> Vec<Branch> {
+/// The branches of an order, in its direction or backwards; the best match is of so many words.
+pub(super) fn branches(order: &UserOrder, words: usize, backwards: bool) -> Vec<Branch> {
     let keys = match order {
         UserOrder::BestMatch => {
-            let mut tiers = Tier::ALL.map(|tier| Branch {
+            let tier = |tier| Branch {
                 fixed: vec![Fixed::Tier(tier)],
                 descending: backwards,
                 ..Branch::default()
-            });
+            };
+            let begun = Branch {
+                fixed: vec![Fixed::Begun],
+                ..Branch::of_all_tiers(backwards)
+            };
+            let mut branches = match words {
+                1 => vec![begun, tier(Tier::Contains), tier(Tier::Similar)],
+                _ => Tier::ALL.map(tier).into(),
+            };
             if backwards {
-                tiers.reverse();
+                branches.reverse();
             }
-            return tiers.into();
+            return branches;
         }
         UserOrder::By(keys) => keys,
     };
@@ -144,15 +154,32 @@ impl Branch {
     pub(super) fn of_all_tiers(descending: bool) -> Self {
         Self {
             descending,
-            by_tier: true,
+            by_match: true,
             ..Self::default()
         }
+    }
+
+    /// Whether it holds whoever has a field that begins with the word.
+    pub(super) fn is_begun(&self) -> bool {
+        self.fixed == [Fixed::Begun]
+    }
+
+    /// Whether it holds whoever matches so well.
+    pub(super) fn is_of(&self, tier: Tier) -> bool {
+        self.fixed == [Fixed::Tier(tier)]
+    }
+
+    /// Whether its rows match a text as it is searched for.
+    pub(super) fn has_text(&self) -> bool {
+        let is_of_text = |fixed: &Fixed| matches!(fixed, Fixed::Tier(_) | Fixed::Begun);
+        self.fixed.iter().any(is_of_text)
     }
 
     /// How many rows of a sample are in this branch, by their tiers.
     pub(super) fn passing(&self, counts: &[usize; 4]) -> usize {
         let of_tier = |fixed: &Fixed| match fixed {
             Fixed::Tier(tier) => Some(counts[*tier as usize]),
+            Fixed::Begun => Some(counts[Tier::Equal as usize] + counts[Tier::Prefix as usize]),
             _ => None,
         };
         self.fixed.iter().find_map(of_tier).unwrap_or_default()
@@ -175,6 +202,7 @@ impl Branch {
             Fixed::Absent(field) => value_of(field) == Some(field.absent().trim_matches('\'')),
             Fixed::Present(field) => value_of(field) != Some(field.absent().trim_matches('\'')),
             Fixed::Tier(tier) => place.tier == Some(tier),
+            Fixed::Begun => place.tier.is_some_and(|tier| tier <= Tier::Prefix),
         })
     }
 
@@ -185,15 +213,16 @@ impl Branch {
         if directions.clone().all(|is| is == self.descending) {
             // One comparison of rows, by which an index is entered at the very place.
             sql.push(" and (");
-            if self.by_tier {
-                sql.push("tier, ");
+            if self.by_match {
+                sql.push("tier, matched, ");
             }
             for key in &self.keys {
                 sql.push(key.field.expression()).push(", ");
             }
             sql.push("id) ").push(sign(self.descending)).push(" (");
-            if self.by_tier {
+            if self.by_match {
                 sql.push(format!("{}, ", place.tier.map_or(0, |tier| tier as i32)));
+                sql.push_bind(place.matched()).push(", ");
             }
             for (key, value) in self.keys.iter().zip(&values) {
                 push_value(sql, key.field, value);
@@ -225,11 +254,11 @@ impl Branch {
     /// Writes `order by …`.
     pub(super) fn push_order(&self, sql: &mut Sql) {
         sql.push(" order by ");
-        if self.by_tier {
+        if self.by_match {
             sql.push(if self.descending {
-                "tier desc, "
+                "tier desc, matched desc, "
             } else {
-                "tier, "
+                "tier, matched, "
             });
         }
         for key in &self.keys {
@@ -240,7 +269,7 @@ impl Branch {
     }
 }
 
-fn sign(descending: bool) -> &'static str {
+pub(super) fn sign(descending: bool) -> &'static str {
     if descending { "<" } else { ">" }
 }
 
@@ -253,12 +282,17 @@ fn push_value(sql: &mut Sql, field: SortField, value: &str) {
 /// Writes an array of a row's values of an order's keys.
 pub(super) fn push_keys(sql: &mut Sql, order: &UserOrder) {
     sql.push("array[");
-    if let UserOrder::By(keys) = order {
-        for (number, key) in keys.iter().enumerate() {
-            if number > 0 {
-                sql.push(", ");
+    match order {
+        UserOrder::BestMatch => {
+            sql.push("matched");
+        }
+        UserOrder::By(keys) => {
+            for (number, key) in keys.iter().enumerate() {
+                if number > 0 {
+                    sql.push(", ");
+                }
+                sql.push(key.field.expression()).push("::text");
             }
-            sql.push(key.field.expression()).push("::text");
         }
     }
     sql.push("]::text[]");

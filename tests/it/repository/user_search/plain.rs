@@ -43,25 +43,27 @@ fn deletions(word: &str) -> BTreeSet<String> {
     less.chain([word.to_owned()]).collect()
 }
 
+/// The words in what a user is called.
+fn words_of(user: &User) -> BTreeSet<String> {
+    let mut names = names(user);
+    if let Some(email) = names.iter_mut().find(|name| name.contains('@')) {
+        *email = email.split('@').next().unwrap().to_owned();
+    }
+    let runs = names
+        .iter()
+        .flat_map(|name| name.split(|c: char| c.is_ascii() && !c.is_ascii_alphabetic()));
+    runs.map(str::to_owned).collect()
+}
+
 /// What differs by a letter from a word of four letters or more, among the words of all names.
 fn similar(word: &str, users: &[User]) -> BTreeSet<String> {
     if word.chars().count() < 4 || !word.chars().all(char::is_alphabetic) {
         return BTreeSet::new();
     }
     let own = deletions(word);
-    let known = users.iter().flat_map(|user| {
-        let mut names = names(user);
-        if let Some(email) = names.iter_mut().find(|name| name.contains('@')) {
-            *email = email.split('@').next().unwrap().to_owned();
-        }
-        names
-    });
+    let known = users.iter().flat_map(words_of);
     known
-        .flat_map(|name| {
-            let runs = name.split(|c: char| c.is_ascii() && !c.is_ascii_alphabetic());
-            runs.map(str::to_owned).collect::<Vec<_>>()
-        })
-        .filter(|known| known.chars().count() >= 4 && known != word)
+        .filter(|known| known.chars().count() >= 4 && !known.contains(word))
         .filter(|known| !deletions(known).is_disjoint(&own))
         .collect()
 }
@@ -77,8 +79,12 @@ fn tier(user: &User, words: &[(String, BTreeSet<String>)]) -> Option<Tier> {
     for (word, similar) in words {
         let plus = format!("+{word}");
         let has_parts = word.chars().count() >= 3;
+        let is_one_of_many = words.len() > 1
+            && word.chars().all(char::is_alphabetic)
+            && words_of(user).contains(word);
         let is = |test: &dyn Fn(&String) -> bool| names.iter().any(test);
-        let found = if is(&|name| name == word) || number.as_ref() == Some(&plus) {
+        let found = if is(&|name| name == word) || number.as_ref() == Some(&plus) || is_one_of_many
+        {
             Tier::Equal
         } else if is(&|name| name.starts_with(word.as_str()))
             || number
@@ -88,10 +94,7 @@ fn tier(user: &User, words: &[(String, BTreeSet<String>)]) -> Option<Tier> {
             Tier::Prefix
         } else if has_parts && is(&|name| name.contains(word.as_str())) {
             Tier::Contains
-        } else if similar
-            .iter()
-            .any(|word| is(&|name| name.contains(word.as_str())))
-        {
+        } else if !similar.is_disjoint(&words_of(user)) {
             Tier::Similar
         } else {
             return None;
@@ -99,6 +102,18 @@ fn tier(user: &User, words: &[(String, BTreeSet<String>)]) -> Option<Tier> {
         worst = worst.max(found);
     }
     Some(worst)
+}
+
+/// The least value that begins with the one word.
+fn matched(user: &User, words: &[(String, BTreeSet<String>)]) -> String {
+    let [(word, _)] = words else {
+        return String::new();
+    };
+    let number = user.phone_number.as_ref();
+    let digits = number.map(|number| number.as_str().trim_start_matches('+').to_owned());
+    let values = names(user).into_iter().chain(digits);
+    let begun = values.filter(|value| value.starts_with(word.as_str()));
+    begun.min().unwrap_or_default()
 }
 
 fn is_like(pattern: &Option<TextMatch>, value: Option<&str>) -> bool {
@@ -200,7 +215,9 @@ pub(super) fn expected(users: &[User], filter: &UserFilter, order: &UserOrder) -
         .filter(|(tier, user)| tier.is_some() && passes(filter, user))
         .collect();
     match order {
-        UserOrder::BestMatch => found.sort_by_key(|(tier, user)| (*tier, user.id)),
+        UserOrder::BestMatch => {
+            found.sort_by_key(|(tier, user)| (*tier, matched(user, &words), user.id));
+        }
         UserOrder::By(keys) => found.sort_by(|(_, one), (_, other)| compare(keys, one, other)),
     }
     found.into_iter().map(|(_, user)| user.clone()).collect()
