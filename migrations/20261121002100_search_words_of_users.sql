@@ -20,14 +20,13 @@ create function search_words_in(written text) returns text[]
 
 comment on function search_words_in is 'the runs of letters in a text, in search form';
 
--- Users by whole words: those with a word that is like another are found by one look at a small index, and
--- a row tells without any work whether it has one.
+-- Users by whole words: who has one of some words is found by one look at a small index.
 alter table users add column search_words text[] collate "C" not null
     generated always as (search_words_in(
-        nickname || ' ' || coalesce(split_part(email, '@', 1), '') || ' ' || coalesce(first_name, '')
+        nickname || ' ' || coalesce(email, '') || ' ' || coalesce(first_name, '')
             || ' ' || coalesce(middle_name, '') || ' ' || coalesce(last_name, ''))) stored;
 
-comment on column users.search_words is 'the words in what the user is called, the local part of the address among them; derived';
+comment on column users.search_words is 'the words in what the user is called, those of his address among them; derived';
 
 create index users_search_words_idx on users using gin (search_words);
 
@@ -35,42 +34,81 @@ create index users_search_words_idx on users using gin (search_words);
 create index users_middle_name_idx on users ((coalesce(search_form(middle_name), '') collate "C"), id)
     where middle_name is not null;
 
+-- Addresses without accents, as all that is searched for.
+drop index users_email_order_idx;
+create index users_email_order_idx on users ((coalesce(search_form(email), '') collate "C"), id);
+
 -- How much waits outside the index is up to the writer: every search reads it, but the more it is the less
 -- each row costs to take in. The service has a small limit, an import a larger one.
-alter index users_search_idx reset (gin_pending_list_limit);
+drop index users_search_idx;
+create index users_search_idx on users using gin (
+    lower(nickname) gin_trgm_ops,
+    search_form(email) gin_trgm_ops,
+    search_form(first_name) gin_trgm_ops,
+    search_form(middle_name) gin_trgm_ops,
+    search_form(last_name) gin_trgm_ops,
+    phone_number gin_trgm_ops
+);
 
-create or replace function learn_search_words() returns trigger language plpgsql as $$
+-- The vocabulary has all words now in which a part of three letters can be. A search relies on it, so a word
+-- leaves it only when every transaction has ended that may have added a user who has it, and have found it
+-- there.
+drop trigger users_search_words_inserted on users;
+drop trigger users_search_words_updated on users;
+drop trigger users_search_words_deleted on users;
+drop function learn_search_words(), change_search_words();
+drop function search_words_of(text, text, text, text, text);
+truncate search_words;
+drop index search_words_deletions_idx;
+alter table search_words drop constraint search_words_word_check;
+alter table search_words add constraint search_words_word_check check (char_length(word) >= 3);
+alter table search_words add column is_leaving boolean not null default false;
+alter table search_words add column leaves_after xid8;
+
+comment on table search_words is 'words of three letters and more that users are called by; the same word may be there twice, since nobody waits for another to add it';
+comment on column search_words.is_leaving is 'whether nobody seemed to have it any more; who gets it then adds it again';
+comment on column search_words.leaves_after is 'when no transaction before this one is running, none can have found it there before it was leaving';
+
+create index search_words_leaving_idx on search_words (leaves_after) where is_leaving;
+create index search_words_part_idx on search_words using gin (word gin_trgm_ops) with (fastupdate = off);
+create index search_words_deletions_idx on search_words using gin (word_deletions(word))
+    with (fastupdate = off) where char_length(word) between 4 and 30;
+
+create function learn_search_words() returns trigger language plpgsql as $$
 begin
     insert into search_words (word)
         select distinct word from changed u, unnest(u.search_words) as word
-        where char_length(word) between 4 and 30
-            and not exists (select 1 from search_words known where known.word = word.word);
+        where char_length(word) >= 3
+            and not exists (select 1 from search_words known where known.word = word.word and not is_leaving);
     return null;
 end;
 $$;
 
-create or replace function change_search_words() returns trigger language plpgsql as $$
+create function change_search_words() returns trigger language plpgsql as $$
 begin
     if tg_op = 'UPDATE' then
         insert into search_words (word)
             select distinct word from unnest(new.search_words) as word
-            where char_length(word) between 4 and 30
-                and not exists (select 1 from search_words known where known.word = word.word);
+            where char_length(word) >= 3
+                and not exists (select 1 from search_words known where known.word = word.word and not is_leaving);
         insert into search_words_left (word)
-            select word from unnest(old.search_words) as word where char_length(word) between 4 and 30
+            select word from unnest(old.search_words) as word where char_length(word) >= 3
             except select word from unnest(new.search_words) as word;
     else
         insert into search_words_left (word)
-            select distinct word from unnest(old.search_words) as word
-            where char_length(word) between 4 and 30;
+            select distinct word from unnest(old.search_words) as word where char_length(word) >= 3;
     end if;
     return null;
 end;
 $$;
 
-drop trigger users_search_words_updated on users;
+create trigger users_search_words_inserted after insert on users
+    referencing new table as changed for each statement execute function learn_search_words();
 create trigger users_search_words_updated after update of nickname, email, first_name, middle_name, last_name on users
     for each row when (old.search_words is distinct from new.search_words)
     execute function change_search_words();
+create trigger users_search_words_deleted after delete on users
+    for each row execute function change_search_words();
 
-drop function search_words_of(text, text, text, text, text);
+insert into search_words (word)
+    select distinct word from users u, unnest(u.search_words) as word where char_length(word) >= 3;

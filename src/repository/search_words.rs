@@ -6,30 +6,36 @@ use sqlx::PgConnection;
 use super::user_search::{Scope, Word};
 use crate::error::Result;
 
+/// Fewest letters of a part that is looked for.
+const LEAST_PART: usize = 3;
 /// Fewest letters of a word that may have a slip in it.
 const LEAST_LETTERS: usize = 4;
 /// Most words that are like another.
 const MOST_SIMILAR: i64 = 20;
+/// Most words that have a part in common and are looked for one by one: who has one of so many is met on
+/// any short walk over users.
+const MOST_CONTAINING: usize = 300;
 
-/// For each word those that somebody is called by and that differ by one letter; but for those that
-/// contain it, which are found by it anyway.
+/// For each word those that somebody is called by and that contain it, and those that differ by one letter;
+/// the latter without the former.
 ///
 /// # Errors
 ///
 /// If the database fails.
-pub async fn find_similar(connection: &mut PgConnection, words: &[String]) -> Result<Vec<Word>> {
+pub async fn look_up(connection: &mut PgConnection, words: &[String]) -> Result<Vec<Word>> {
+    let of_letters = |word: &&String| word.chars().all(char::is_alphabetic);
     let asked: Vec<&str> = words
         .iter()
+        .filter(of_letters)
         .map(String::as_str)
-        .filter(|word| {
-            word.chars().count() >= LEAST_LETTERS && word.chars().all(char::is_alphabetic)
-        })
+        .filter(|word| word.chars().count() >= LEAST_PART)
         .collect();
     let mut found: Vec<Word> = words
         .iter()
         .map(|word| Word {
             word: word.clone(),
             similar: Vec::new(),
+            containing: asked.contains(&word.as_str()).then(Vec::new),
             scope: Scope::Names,
         })
         .collect();
@@ -37,28 +43,46 @@ pub async fn find_similar(connection: &mut PgConnection, words: &[String]) -> Re
         return Ok(found);
     }
     // `offset 0` keeps PostgreSQL from walking along all words, which are in order already.
-    let similar: Vec<(String, String)> = sqlx::query_as(
-        "select asked.word, known.word from unnest($1::text[]) as asked (word), lateral ( \
+    let known: Vec<(String, String, bool)> = sqlx::query_as(
+        "select asked.word, known.word, false from unnest($1::text[]) as asked (word), lateral ( \
+           select distinct word from ( \
+             select word from search_words where word like '%' || asked.word || '%' offset 0) parts \
+           limit $4) as known \
+         union all \
+         select asked.word, known.word, true from unnest($1::text[]) as asked (word), lateral ( \
            select distinct word from ( \
              select word from search_words \
-             where word_deletions(word) && word_deletions(asked.word) and position(asked.word in word) = 0 \
+             where word_deletions(word) && word_deletions(asked.word) \
+               and char_length(word) between 4 and 30 and position(asked.word in word) = 0 \
              offset 0) near \
-           order by word limit $2) as known",
+           order by word limit $3) as known \
+         where char_length(asked.word) >= $2",
     )
     .bind(asked)
+    .bind(i32::try_from(LEAST_LETTERS).unwrap_or(i32::MAX))
     .bind(MOST_SIMILAR)
+    .bind(i64::try_from(MOST_CONTAINING + 1).unwrap_or(i64::MAX))
     .fetch_all(connection)
     .await?;
-    for (asked, known) in similar {
+    for (asked, known, is_similar) in known {
         for word in found.iter_mut().filter(|word| word.word == asked) {
-            word.similar.push(known.clone());
+            if is_similar {
+                word.similar.push(known.clone());
+            } else if let Some(containing) = &mut word.containing {
+                containing.push(known.clone());
+            }
         }
+    }
+    for word in &mut found {
+        word.containing
+            .take_if(|containing| containing.len() > MOST_CONTAINING);
     }
     Ok(found)
 }
 
-/// Removes words that users no longer have, at most `limit` of those that wait to be looked at, unless
-/// somebody else has them; answers how many it looked at.
+/// Takes the next steps to remove words that users no longer have: of at most `limit` that wait to be looked
+/// at, those that nobody else has begin to leave, and those that began before leave when nobody can have got
+/// them meanwhile. Answers how many it looked at.
 ///
 /// # Errors
 ///
@@ -66,15 +90,35 @@ pub async fn find_similar(connection: &mut PgConnection, words: &[String]) -> Re
 ///
 /// # Concurrency
 ///
-/// Several may do it at once. A word that somebody gets at the same time may be missed by searches with
-/// a slip in it, until the next user has it.
+/// Several may do it at once. Each step is a transaction of its own, so `connection` must not be in one.
+/// Nobody's word is lost, but by a transaction that adds users in an isolation above read committed.
 pub async fn forget_left(connection: &mut PgConnection, limit: i64) -> Result<u64> {
+    sqlx::query(
+        "delete from search_words w where is_leaving \
+           and leaves_after <= pg_snapshot_xmin(pg_current_snapshot()) \
+           and not exists (select 1 from users where search_words @> array[w.word])",
+    )
+    .execute(&mut *connection)
+    .await?;
+    // Somebody has got it before it was marked.
+    sqlx::query(
+        "update search_words w set is_leaving = false, leaves_after = null where is_leaving \
+           and exists (select 1 from users where search_words @> array[w.word])",
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "update search_words set leaves_after = pg_snapshot_xmax(pg_current_snapshot()) \
+         where is_leaving and leaves_after is null",
+    )
+    .execute(&mut *connection)
+    .await?;
     let looked_at = sqlx::query(
         "with gone as ( \
            delete from search_words_left where id in ( \
              select id from search_words_left order by id limit $1 for update skip locked) returning word \
-         ), forgotten as ( \
-           delete from search_words w where word in (select word from gone) \
+         ), leaving as ( \
+           update search_words w set is_leaving = true where word in (select word from gone) and not is_leaving \
              and not exists (select 1 from users where search_words @> array[w.word]) \
          ) \
          select 1 from gone",

@@ -27,10 +27,10 @@ use crate::{
     error::{Error, Result},
 };
 
-pub use filter::{Scope, Word};
 use filter::{
-    Sql, push_bounds, push_branch, push_filter, push_filter_but_text, push_match, push_tier_of,
+    By, Sql, push_bounds, push_branch, push_filter, push_filter_but_text, push_match, push_tier_of,
 };
+pub use filter::{Scope, Word};
 use order::{Branch, Fixed, branches, push_keys};
 pub use totals::{count, estimate};
 
@@ -194,7 +194,7 @@ async fn sample_tiers(connection: &mut PgConnection, search: &Search<'_>) -> Res
     sql.push(" as tier from (select users.* from users order by id limit ")
         .push(SHORT_WALK)
         .push(") users where true");
-    push_filter(&mut sql, search.filter, search.words);
+    push_filter(&mut sql, search.filter, search.words, By::Row);
     sql.push(") sampled group by tier");
     let sampled: Vec<(Option<i32>, i64)> = sql.build_query_as().fetch_all(connection).await?;
     let mut counts = [0; 4];
@@ -258,11 +258,11 @@ impl Search<'_> {
     }
 
     /// Writes the conditions of the filter, but for those that are in the branch.
-    fn push_filter(&self, sql: &mut Sql, branch: &Branch) {
+    fn push_filter(&self, sql: &mut Sql, branch: &Branch, by: By) {
         if branch.has_text() {
             push_filter_but_text(sql, self.filter);
         } else {
-            push_filter(sql, self.filter, self.words);
+            push_filter(sql, self.filter, self.words, by);
         }
     }
 }
@@ -287,7 +287,7 @@ async fn walk(
         fixed: branch.fixed.iter().filter(bounds).copied().collect(),
         ..Branch::default()
     };
-    push_branch(&mut sql, &bounds, search.words);
+    push_branch(&mut sql, &bounds, search.words, By::Row);
     if let Some(key) = branch.keys.first() {
         push_bounds(&mut sql, search.filter, key.field);
     }
@@ -296,8 +296,8 @@ async fn walk(
     }
     branch.push_order(&mut sql);
     sql.push(" limit ").push(length).push(") users where true");
-    search.push_filter(&mut sql, branch);
-    push_branch(&mut sql, branch, search.words);
+    search.push_filter(&mut sql, branch, By::Row);
+    push_branch(&mut sql, branch, search.words, By::Row);
     sql.push(") users");
     branch.push_order(&mut sql);
     sql.push(" limit ").push(limit);
@@ -320,8 +320,8 @@ async fn gather(
     let mut sql = Sql::new("with matches as materialized (select users.*, ");
     search.push_tier(&mut sql);
     sql.push(" from users where true");
-    search.push_filter(&mut sql, branch);
-    push_branch(&mut sql, branch, search.words);
+    search.push_filter(&mut sql, branch, By::Index);
+    push_branch(&mut sql, branch, search.words, By::Index);
     sql.push(") select ");
     search.push_columns(&mut sql);
     sql.push("(select count(*) from matches) as total from matches users where true");

@@ -340,11 +340,12 @@ async fn words(
     scope: Scope,
 ) -> Result<Vec<Word>> {
     match scope {
-        Scope::Names => search_words::find_similar(connection, text.words()).await,
+        Scope::Names => search_words::look_up(connection, text.words()).await,
         Scope::Nickname => {
             let word = |word: &String| Word {
                 word: word.clone(),
                 similar: Vec::new(),
+                containing: None,
                 scope,
             };
             Ok(text.words().iter().map(word).collect())

@@ -20,6 +20,9 @@ pub struct Word {
     pub word: String,
     /// Whole words that somebody is called by, and that differ by one letter.
     pub similar: Vec<String>,
+    /// All whole words that somebody is called by, and that contain it; none where it isn't of letters, is too
+    /// short, or where there are too many.
+    pub containing: Option<Vec<String>>,
     /// Where it is looked for.
     pub scope: Scope,
 }
@@ -43,12 +46,13 @@ impl Scope {
 }
 
 const NICKNAME: &str = "lower(nickname)";
-const EMAIL: &str = "lower(email)";
+const EMAIL: &str = "search_form(email)";
 const FIRST_NAME: &str = "search_form(first_name)";
 const MIDDLE_NAME: &str = "search_form(middle_name)";
 const LAST_NAME: &str = "search_form(last_name)";
 const PHONE_NUMBER: &str = "phone_number";
-/// The names as the indexes of their orders have them.
+/// The address and the names as the indexes of their orders have them.
+const EMAIL_IN_ORDER: &str = "(coalesce(search_form(email), '') collate \"C\")";
 const FIRST_NAME_IN_ORDER: &str = "(coalesce(search_form(first_name), '') collate \"C\")";
 const MIDDLE_NAME_IN_ORDER: &str = "(coalesce(search_form(middle_name), '') collate \"C\")";
 const LAST_NAME_IN_ORDER: &str = "(coalesce(search_form(last_name), '') collate \"C\")";
@@ -86,7 +90,7 @@ impl Word {
         };
         let fields = [
             NICKNAME,
-            EMAIL,
+            EMAIL_IN_ORDER,
             FIRST_NAME_IN_ORDER,
             MIDDLE_NAME_IN_ORDER,
             LAST_NAME_IN_ORDER,
@@ -140,10 +144,19 @@ pub(super) fn push_range(sql: &mut Sql, begun: &Begun) {
     sql.push_bind(to);
 }
 
+/// How a condition is most quickly found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// By an index.
+    Index,
+    /// By a look at each row.
+    Row,
+}
+
 /// Writes the conditions of a filter, each with `and` before it.
-pub(super) fn push_filter(sql: &mut Sql, filter: &UserFilter, words: &[Word]) {
+pub(super) fn push_filter(sql: &mut Sql, filter: &UserFilter, words: &[Word], by: By) {
     if filter.text.is_some() {
-        push_tier(sql, words, Tier::Similar);
+        push_tier(sql, words, Tier::Similar, by);
     }
     push_filter_but_text(sql, filter);
 }
@@ -153,7 +166,7 @@ pub(super) fn push_filter(sql: &mut Sql, filter: &UserFilter, words: &[Word]) {
 pub(super) fn push_bounds(sql: &mut Sql, filter: &UserFilter, field: SortField) {
     let (pattern, expression) = match field {
         SortField::Nickname => (&filter.nickname, NICKNAME),
-        SortField::Email => (&filter.email, "coalesce(lower(email), '')"),
+        SortField::Email => (&filter.email, EMAIL_IN_ORDER),
         SortField::FirstName => (&filter.first_name, FIRST_NAME_IN_ORDER),
         SortField::LastName => (&filter.last_name, LAST_NAME_IN_ORDER),
         SortField::CreatedAt => {
@@ -200,7 +213,7 @@ fn push_within(sql: &mut Sql, expression: &str, range: TimeRange) {
 pub(super) fn push_filter_but_text(sql: &mut Sql, filter: &UserFilter) {
     let fields = [
         (&filter.nickname, NICKNAME, NICKNAME),
-        (&filter.email, EMAIL, EMAIL),
+        (&filter.email, EMAIL_IN_ORDER, EMAIL),
         (&filter.first_name, FIRST_NAME_IN_ORDER, FIRST_NAME),
         (&filter.last_name, LAST_NAME_IN_ORDER, LAST_NAME),
     ];
@@ -271,7 +284,7 @@ pub(super) fn push_filter_but_text(sql: &mut Sql, filter: &UserFilter) {
 }
 
 /// Writes the conditions of a branch, each with `and` before it.
-pub(super) fn push_branch(sql: &mut Sql, branch: &Branch, words: &[Word]) {
+pub(super) fn push_branch(sql: &mut Sql, branch: &Branch, words: &[Word], by: By) {
     for fixed in &branch.fixed {
         match fixed {
             Fixed::Role(role) => {
@@ -289,13 +302,13 @@ pub(super) fn push_branch(sql: &mut Sql, branch: &Branch, words: &[Word]) {
                 sql.push(" and ").push(field.expression());
                 sql.push(" > ").push(field.absent());
             }
-            Fixed::Begun => push_tier(sql, words, Tier::Prefix),
+            Fixed::Begun => push_tier(sql, words, Tier::Prefix, by),
             Fixed::Tier(tier) => {
-                push_tier(sql, words, *tier);
+                push_tier(sql, words, *tier, by);
                 if let Some(better) = Tier::ALL.iter().rev().find(|other| *other < tier) {
                     // A name that is absent makes it neither true nor false.
                     sql.push(" and (true");
-                    push_tier(sql, words, *better);
+                    push_tier(sql, words, *better, By::Row);
                     sql.push(") is not true");
                 }
             }
@@ -308,15 +321,25 @@ pub(super) fn push_tier_of(sql: &mut Sql, words: &[Word]) {
     sql.push("case");
     for tier in Tier::ALL {
         sql.push(" when true");
-        push_tier(sql, words, tier);
+        push_tier(sql, words, tier, By::Row);
         sql.push(format!(" then {}", tier as i32));
     }
     sql.push(" end");
 }
 
 /// Writes that each word is matched so well or better, each with `and` before it.
-fn push_tier(sql: &mut Sql, words: &[Word], tier: Tier) {
+fn push_tier(sql: &mut Sql, words: &[Word], tier: Tier, by: By) {
     for word in words {
+        if let (Some(containing), By::Index, Tier::Contains | Tier::Similar) =
+            (&word.containing, by, tier)
+        {
+            let mut known = containing.clone();
+            if tier == Tier::Similar {
+                known.extend_from_slice(&word.similar);
+            }
+            sql.push(" and search_words && ").push_bind(known);
+            continue;
+        }
         let is_one_of_many = words.len() > 1 && word.is_of_letters();
         if is_one_of_many && tier == Tier::Equal {
             // Whoever has a field that is the word has the word.

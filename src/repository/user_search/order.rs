@@ -11,7 +11,7 @@ impl SortField {
     pub(super) fn expression(self) -> &'static str {
         match self {
             Self::Nickname => "lower(nickname)",
-            Self::Email => "coalesce(lower(email), '')",
+            Self::Email => "(coalesce(search_form(email), '') collate \"C\")",
             Self::FirstName => "(coalesce(search_form(first_name), '') collate \"C\")",
             Self::LastName => "(coalesce(search_form(last_name), '') collate \"C\")",
             Self::Role => {

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use super::{
     Word,
-    filter::{Sql, push_filter},
+    filter::{By, Sql, push_filter},
 };
 use crate::{domain::user_search::UserFilter, error::Result};
 
@@ -21,7 +21,7 @@ pub async fn count(
     bound: Option<u64>,
 ) -> Result<u64> {
     let mut sql = Sql::new("select count(*) from (select 1 from users where true");
-    push_filter(&mut sql, filter, words);
+    push_filter(&mut sql, filter, words, By::Index);
     if let Some(bound) = bound {
         sql.push(" limit ")
             .push_bind(i64::try_from(bound).unwrap_or(i64::MAX));
@@ -46,7 +46,7 @@ pub async fn estimate(
     words: &[Word],
 ) -> Result<u64> {
     let mut sql = Sql::new("explain (format json) select 1 from users where true");
-    push_filter(&mut sql, filter, words);
+    push_filter(&mut sql, filter, words, By::Index);
     let plan: Value = sql
         .build_query_scalar()
         .persistent(false)

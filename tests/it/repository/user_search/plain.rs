@@ -26,11 +26,7 @@ fn names(user: &User) -> Vec<String> {
         .map(|name| search_form(name.as_str()))
         .collect();
     all.push(user.nickname.as_str().to_lowercase());
-    all.extend(
-        user.email
-            .as_ref()
-            .map(|email| email.as_str().to_lowercase()),
-    );
+    all.extend(user.email.as_ref().map(|email| search_form(email.as_str())));
     all
 }
 
@@ -45,10 +41,7 @@ fn deletions(word: &str) -> BTreeSet<String> {
 
 /// The words in what a user is called.
 fn words_of(user: &User) -> BTreeSet<String> {
-    let mut names = names(user);
-    if let Some(email) = names.iter_mut().find(|name| name.contains('@')) {
-        *email = email.split('@').next().unwrap().to_owned();
-    }
+    let names = names(user);
     let runs = names
         .iter()
         .flat_map(|name| name.split(|c: char| c.is_ascii() && !c.is_ascii_alphabetic()));
@@ -176,11 +169,7 @@ fn passes(filter: &UserFilter, user: &User) -> bool {
 
 fn compare(keys: &[SortKey], one: &User, other: &User) -> Ordering {
     let name = |name: &Option<PersonName>| name.as_ref().map(|name| search_form(name.as_str()));
-    let email = |user: &User| {
-        user.email
-            .as_ref()
-            .map(|email| email.as_str().to_lowercase())
-    };
+    let email = |user: &User| user.email.as_ref().map(|email| search_form(email.as_str()));
     let nickname = |user: &User| user.nickname.as_str().to_lowercase();
     let by = |field| match field {
         SortField::Nickname => nickname(one).cmp(&nickname(other)),
