@@ -3,7 +3,7 @@
 
 use sqlx::PgConnection;
 
-use super::user_search::{Scope, Word};
+use super::user_search::{Known, Scope, Word};
 use crate::error::Result;
 
 /// Fewest letters of a part that is looked for.
@@ -16,31 +16,34 @@ const MOST_SIMILAR: i64 = 20;
 /// any short walk over users.
 const MOST_CONTAINING: usize = 300;
 
-/// For each word those that somebody is called by and that contain it, and those that differ by one letter;
-/// the latter without the former.
+/// Looks up those words that weren't: which somebody is called by contain each, and which differ by one
+/// letter; the latter without the former. Of a nickname there are none: whoever looks for one has it before him.
 ///
 /// # Errors
 ///
 /// If the database fails.
-pub async fn look_up(connection: &mut PgConnection, words: &[String]) -> Result<Vec<Word>> {
-    let of_letters = |word: &&String| word.chars().all(char::is_alphabetic);
+pub async fn look_up(connection: &mut PgConnection, words: &mut [Word]) -> Result<()> {
+    if words.iter().all(|word| word.known.is_some()) {
+        return Ok(());
+    }
+    let can_be_known = |word: &Word| {
+        word.scope == Scope::Names
+            && word.word.chars().count() >= LEAST_PART
+            && word.word.chars().all(char::is_alphabetic)
+    };
+    for word in &mut *words {
+        word.known = Some(Known {
+            similar: Vec::new(),
+            containing: can_be_known(word).then(Vec::new),
+        });
+    }
     let asked: Vec<&str> = words
         .iter()
-        .filter(of_letters)
-        .map(String::as_str)
-        .filter(|word| word.chars().count() >= LEAST_PART)
-        .collect();
-    let mut found: Vec<Word> = words
-        .iter()
-        .map(|word| Word {
-            word: word.clone(),
-            similar: Vec::new(),
-            containing: asked.contains(&word.as_str()).then(Vec::new),
-            scope: Scope::Names,
-        })
+        .filter(|word| can_be_known(word))
+        .map(|word| word.word.as_str())
         .collect();
     if asked.is_empty() {
-        return Ok(found);
+        return Ok(());
     }
     // `offset 0` keeps PostgreSQL from walking along all words, which are in order already.
     let known: Vec<(String, String, bool)> = sqlx::query_as(
@@ -65,19 +68,21 @@ pub async fn look_up(connection: &mut PgConnection, words: &[String]) -> Result<
     .fetch_all(connection)
     .await?;
     for (asked, known, is_similar) in known {
-        for word in found.iter_mut().filter(|word| word.word == asked) {
+        for word in words.iter_mut().filter(|word| word.word == asked) {
+            let Some(all) = &mut word.known else { continue };
             if is_similar {
-                word.similar.push(known.clone());
-            } else if let Some(containing) = &mut word.containing {
+                all.similar.push(known.clone());
+            } else if let Some(containing) = &mut all.containing {
                 containing.push(known.clone());
             }
         }
     }
-    for word in &mut found {
-        word.containing
+    for known in words.iter_mut().filter_map(|word| word.known.as_mut()) {
+        known
+            .containing
             .take_if(|containing| containing.len() > MOST_CONTAINING);
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Takes the next steps to remove words that users no longer have: of at most `limit` that wait to be looked

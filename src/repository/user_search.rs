@@ -17,7 +17,10 @@ mod totals;
 
 use sqlx::{FromRow, PgConnection};
 
-use super::users::{UserRow, columns_of};
+use super::{
+    search_words,
+    users::{UserRow, columns_of},
+};
 use crate::{
     domain::{
         user::User,
@@ -30,8 +33,8 @@ use crate::{
 use filter::{
     By, Sql, push_bounds, push_branch, push_filter, push_filter_but_text, push_match, push_tier_of,
 };
-pub use filter::{Scope, Word};
-use order::{Branch, Fixed, branches, push_keys};
+pub use filter::{Known, Scope, Word};
+use order::{Branch, Fixed, Keys, branches, push_keys};
 pub use totals::{count, estimate};
 
 /// Rows that the first walk looks at: some 1 ms.
@@ -46,8 +49,8 @@ const SOME: usize = 2;
 pub struct Search<'a> {
     /// Which.
     pub filter: &'a UserFilter,
-    /// The words of the filter's text, with those that are like them.
-    pub words: &'a [Word],
+    /// The words of the filter's text. They are looked up when that is needed.
+    pub words: Vec<Word>,
     /// In which order; the best match only with words.
     pub order: &'a UserOrder,
 }
@@ -109,7 +112,7 @@ impl TryFrom<Row> for (User, Place) {
 /// Several statements; a user who changes between them is listed where one of them finds him, once.
 pub async fn find_page(
     connection: &mut PgConnection,
-    search: &Search<'_>,
+    search: &mut Search<'_>,
     page: PageOf<'_>,
 ) -> Result<Found> {
     let keys = match search.order {
@@ -131,6 +134,9 @@ pub async fn find_page(
         let missing = wanted - found.users.len();
         let after = page.after.filter(|_| number == 0);
         let is_quick = number == 0 && search.is_quick(branch);
+        if !is_quick {
+            search.look_up(connection).await?;
+        }
         if *search.order == UserOrder::BestMatch && !is_quick && sampled.is_none() {
             let counts = sample_tiers(connection, search).await?;
             if counts.iter().sum::<usize>() < SOME {
@@ -141,7 +147,7 @@ pub async fn find_page(
             sampled = Some(counts);
         }
         let is_rare = sampled.is_some_and(|counts| branch.passing(&counts) < SOME);
-        let mut part = match search.words {
+        let mut part = match &search.words[..] {
             [word] if branch.is_begun() && (is_quick || !is_rare) => {
                 begun::scan(connection, search, word, branch, after, missing).await?
             }
@@ -190,11 +196,11 @@ async fn find_part(
 /// How many of the oldest users match in each tier.
 async fn sample_tiers(connection: &mut PgConnection, search: &Search<'_>) -> Result<[usize; 4]> {
     let mut sql = Sql::new("select tier, count(*) from (select ");
-    push_tier_of(&mut sql, search.words);
+    push_tier_of(&mut sql, &search.words);
     sql.push(" as tier from (select users.* from users order by id limit ")
         .push(SHORT_WALK)
         .push(") users where true");
-    push_filter(&mut sql, search.filter, search.words, By::Row);
+    push_filter(&mut sql, search.filter, &search.words, By::Row);
     sql.push(") sampled group by tier");
     let sampled: Vec<(Option<i32>, i64)> = sql.build_query_as().fetch_all(connection).await?;
     let mut counts = [0; 4];
@@ -212,6 +218,15 @@ fn rows(number: usize) -> i64 {
 }
 
 impl Search<'_> {
+    /// Looks the words up, unless they were.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub async fn look_up(&mut self, connection: &mut PgConnection) -> Result<()> {
+        search_words::look_up(connection, &mut self.words).await
+    }
+
     /// Whether everybody passes.
     fn is_open(&self) -> bool {
         *self.filter == UserFilter::default()
@@ -246,9 +261,9 @@ impl Search<'_> {
             sql.push("null::integer as tier");
             return;
         }
-        push_tier_of(sql, self.words);
+        push_tier_of(sql, &self.words);
         sql.push(" as tier, coalesce(");
-        match self.words {
+        match &self.words[..] {
             [word] => push_match(sql, word),
             _ => {
                 sql.push("null::text");
@@ -262,7 +277,7 @@ impl Search<'_> {
         if branch.has_text() {
             push_filter_but_text(sql, self.filter);
         } else {
-            push_filter(sql, self.filter, self.words, by);
+            push_filter(sql, self.filter, &self.words, by);
         }
     }
 }
@@ -287,19 +302,19 @@ async fn walk(
         fixed: branch.fixed.iter().filter(bounds).copied().collect(),
         ..Branch::default()
     };
-    push_branch(&mut sql, &bounds, search.words, By::Row);
+    push_branch(&mut sql, &bounds, &search.words, By::Row);
     if let Some(key) = branch.keys.first() {
         push_bounds(&mut sql, search.filter, key.field);
     }
     if let Some(place) = after {
-        branch.push_after(&mut sql, place);
+        branch.push_after(&mut sql, place, Keys::OfRow);
     }
-    branch.push_order(&mut sql);
+    branch.push_order(&mut sql, Keys::OfRow);
     sql.push(" limit ").push(length).push(") users where true");
     search.push_filter(&mut sql, branch, By::Row);
-    push_branch(&mut sql, branch, search.words, By::Row);
+    push_branch(&mut sql, branch, &search.words, By::Row);
     sql.push(") users");
-    branch.push_order(&mut sql);
+    branch.push_order(&mut sql, Keys::OfRow);
     sql.push(" limit ").push(limit);
     let found: Vec<Row> = sql.build_query_as().fetch_all(connection).await?;
     let users: Result<_> = found.into_iter().map(TryInto::try_into).collect();
@@ -317,19 +332,22 @@ async fn gather(
     after: Option<&Place>,
     limit: usize,
 ) -> Result<Found> {
-    let mut sql = Sql::new("with matches as materialized (select users.*, ");
+    let mut sql = Sql::new("with matches as materialized (select id, ");
+    branch.push_key_columns(&mut sql);
     search.push_tier(&mut sql);
     sql.push(" from users where true");
     search.push_filter(&mut sql, branch, By::Index);
-    push_branch(&mut sql, branch, search.words, By::Index);
+    push_branch(&mut sql, branch, &search.words, By::Index);
     sql.push(") select ");
     search.push_columns(&mut sql);
-    sql.push("(select count(*) from matches) as total from matches users where true");
+    sql.push("(select count(*) from matches) as total from (select * from matches where true");
     if let Some(place) = after {
-        branch.push_after(&mut sql, place);
+        branch.push_after(&mut sql, place, Keys::Gathered);
     }
-    branch.push_order(&mut sql);
+    branch.push_order(&mut sql, Keys::Gathered);
     sql.push(" limit ").push_bind(rows(limit));
+    sql.push(") matches join users using (id)");
+    branch.push_order(&mut sql, Keys::Gathered);
     // Planned for these very values: which index is best depends on them.
     let found: Vec<Row> = sql
         .build_query_as()

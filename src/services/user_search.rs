@@ -7,7 +7,6 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use sqlx::PgConnection;
 use tracing::instrument;
 
 use super::{Ctx, cursors::Cursors, platform::Platform, profiles::PublicProfile};
@@ -21,7 +20,6 @@ use crate::{
     },
     error::Result,
     repository::{
-        search_words,
         user_search::{self, PageOf, Scope, Search, Word},
         users,
     },
@@ -133,14 +131,14 @@ impl UserSearch {
     pub async fn suggest(&self, ctx: &Ctx, text: SearchText, limit: u32) -> Result<Vec<User>> {
         ctx.require(Permission::BrowseUsers)?;
         let mut connection = self.platform.pool.acquire().await?;
-        let words = words(&mut connection, &text, Scope::Names).await?;
+        let words = words(&text, Scope::Names);
         let filter = UserFilter {
             text: Some(text),
             ..UserFilter::default()
         };
-        let search = Search {
+        let mut search = Search {
             filter: &filter,
-            words: &words,
+            words,
             order: &UserOrder::BestMatch,
         };
         let page = PageOf {
@@ -149,7 +147,7 @@ impl UserSearch {
             skip: 0,
             limit,
         };
-        let found = user_search::find_page(&mut connection, &search, page).await?;
+        let found = user_search::find_page(&mut connection, &mut search, page).await?;
         Ok(found.users.into_iter().map(|(user, _)| user).collect())
     }
 
@@ -236,12 +234,12 @@ impl UserSearch {
             );
         }
         let words = match &filter.text {
-            Some(text) => words(&mut connection, text, scope).await?,
+            Some(text) => words(text, scope),
             None => Vec::new(),
         };
-        let search = Search {
+        let mut search = Search {
             filter: &filter,
-            words: &words,
+            words,
             order: &query.order,
         };
         let page = PageOf {
@@ -250,7 +248,7 @@ impl UserSearch {
             skip,
             limit: limit + 1,
         };
-        let mut found = user_search::find_page(&mut connection, &search, page).await?;
+        let mut found = user_search::find_page(&mut connection, &mut search, page).await?;
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
         let has_more = found.users.len() > most;
         found.users.truncate(most);
@@ -262,7 +260,7 @@ impl UserSearch {
                     skip,
                     has_more,
                 };
-                total(&mut connection, &search, &found, counting).await?
+                total(&mut connection, &mut search, &found, counting).await?
             }
         };
         self.page(
@@ -332,25 +330,10 @@ impl UserSearch {
     }
 }
 
-/// What the words are, and what is like them; a nickname has none that are, since whoever looks for one
-/// has it before him.
-async fn words(
-    connection: &mut PgConnection,
-    text: &SearchText,
-    scope: Scope,
-) -> Result<Vec<Word>> {
-    match scope {
-        Scope::Names => search_words::look_up(connection, text.words()).await,
-        Scope::Nickname => {
-            let word = |word: &String| Word {
-                word: word.clone(),
-                similar: Vec::new(),
-                containing: None,
-                scope,
-            };
-            Ok(text.words().iter().map(word).collect())
-        }
-    }
+/// The words of a text.
+fn words(text: &SearchText, scope: Scope) -> Vec<Word> {
+    let words = text.words().iter();
+    words.map(|word| Word::new(word, scope)).collect()
 }
 
 /// What tells lists apart.

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::{
     Found, Row, Search,
     filter::{Begun, Sql, Word, push_filter_but_text, push_range},
-    order::{Branch, sign},
+    order::{Branch, Keys, sign},
 };
 use crate::{
     domain::user_order::{Place, Tier},
@@ -54,7 +54,7 @@ pub(super) async fn scan(
         sql.push(limit).push(")");
     }
     sql.push(") users");
-    branch.push_order(&mut sql);
+    branch.push_order(&mut sql, Keys::OfRow);
     sql.push(" limit ").push(limit);
     let found: Vec<Row> = sql.build_query_as().fetch_all(connection).await?;
     let users: Result<_> = found.into_iter().map(TryInto::try_into).collect();

@@ -13,18 +13,24 @@ use crate::domain::{
 /// A statement that is being written.
 pub(super) type Sql = QueryBuilder<Postgres>;
 
-/// A word that is looked for, and the words that are like it.
+/// A word that is looked for.
 #[derive(Debug, Clone)]
 pub struct Word {
     /// The word, in search form.
     pub word: String,
-    /// Whole words that somebody is called by, and that differ by one letter.
-    pub similar: Vec<String>,
-    /// All whole words that somebody is called by, and that contain it; none where it isn't of letters, is too
-    /// short, or where there are too many.
-    pub containing: Option<Vec<String>>,
     /// Where it is looked for.
     pub scope: Scope,
+    /// What the vocabulary has of it, once it was looked up.
+    pub known: Option<Known>,
+}
+
+/// Whole words that somebody is called by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Those that differ by one letter.
+    pub similar: Vec<String>,
+    /// All that contain the word; none where it isn't of letters, is too short, or where there are too many.
+    pub containing: Option<Vec<String>>,
 }
 
 /// Where a word is looked for.
@@ -73,6 +79,26 @@ pub(super) struct Begun {
 }
 
 impl Word {
+    /// A word that was not looked up.
+    #[must_use]
+    pub fn new(word: &str, scope: Scope) -> Self {
+        Self {
+            word: word.to_owned(),
+            scope,
+            known: None,
+        }
+    }
+
+    fn similar(&self) -> &[String] {
+        self.known.as_ref().map_or(&[], |known| &known.similar)
+    }
+
+    fn containing(&self) -> Option<&Vec<String>> {
+        self.known
+            .as_ref()
+            .and_then(|known| known.containing.as_ref())
+    }
+
     /// The fields that may begin with the word.
     pub(super) fn begun(&self) -> Vec<Begun> {
         let range = |from: String| {
@@ -303,17 +329,30 @@ pub(super) fn push_branch(sql: &mut Sql, branch: &Branch, words: &[Word], by: By
                 sql.push(" > ").push(field.absent());
             }
             Fixed::Begun => push_tier(sql, words, Tier::Prefix, by),
+            Fixed::Tier(Tier::Similar) if words.len() == 1 => {
+                // Less work than the rule below: who has it in no other way is like the one word.
+                for word in words {
+                    sql.push(" and search_words && ")
+                        .push_bind(word.similar().to_vec());
+                }
+                push_better(sql, words, Tier::Contains);
+            }
             Fixed::Tier(tier) => {
                 push_tier(sql, words, *tier, by);
                 if let Some(better) = Tier::ALL.iter().rev().find(|other| *other < tier) {
-                    // A name that is absent makes it neither true nor false.
-                    sql.push(" and (true");
-                    push_tier(sql, words, *better, By::Row);
-                    sql.push(") is not true");
+                    push_better(sql, words, *better);
                 }
             }
         }
     }
+}
+
+/// Writes that the words aren't matched so well, with `and` before it.
+fn push_better(sql: &mut Sql, words: &[Word], tier: Tier) {
+    // A name that is absent makes it neither true nor false.
+    sql.push(" and (true");
+    push_tier(sql, words, tier, By::Row);
+    sql.push(") is not true");
 }
 
 /// Writes an expression for how well the row matches: a number, or null if it doesn't.
@@ -331,11 +370,11 @@ pub(super) fn push_tier_of(sql: &mut Sql, words: &[Word]) {
 fn push_tier(sql: &mut Sql, words: &[Word], tier: Tier, by: By) {
     for word in words {
         if let (Some(containing), By::Index, Tier::Contains | Tier::Similar) =
-            (&word.containing, by, tier)
+            (word.containing(), by, tier)
         {
             let mut known = containing.clone();
             if tier == Tier::Similar {
-                known.extend_from_slice(&word.similar);
+                known.extend_from_slice(word.similar());
             }
             sql.push(" and search_words && ").push_bind(known);
             continue;
@@ -357,9 +396,9 @@ fn push_tier(sql: &mut Sql, words: &[Word], tier: Tier, by: By) {
                     .push_bind(vec![word.word.clone()]);
             }
         }
-        if tier == Tier::Similar && !word.similar.is_empty() {
+        if tier == Tier::Similar && !word.similar().is_empty() {
             sql.push(" or search_words && ")
-                .push_bind(word.similar.clone());
+                .push_bind(word.similar().to_vec());
         }
         sql.push(")");
     }

@@ -60,6 +60,15 @@ pub(super) enum Fixed {
     Begun,
 }
 
+/// Where the values are that are sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keys {
+    /// They are reckoned from the row, as its indexes have them.
+    OfRow,
+    /// They were gathered.
+    Gathered,
+}
+
 /// A part of an order: rows that have something in common, sorted by keys of which the first has an
 /// index to walk along.
 ///
@@ -206,8 +215,25 @@ impl Branch {
         })
     }
 
+    fn names(&self, keys: Keys) -> Vec<String> {
+        let name = |(number, key): (usize, &SortKey)| match keys {
+            Keys::OfRow => key.field.expression().to_owned(),
+            Keys::Gathered => format!("k{number}"),
+        };
+        self.keys.iter().enumerate().map(name).collect()
+    }
+
+    /// Writes what is gathered, with a comma behind each.
+    pub(super) fn push_key_columns(&self, sql: &mut Sql) {
+        let expressions = self.names(Keys::OfRow);
+        for (expression, name) in expressions.iter().zip(self.names(Keys::Gathered)) {
+            sql.push(expression).push(" as ").push(name).push(", ");
+        }
+    }
+
     /// Writes that rows come after a place in this branch, with `and` before it.
-    pub(super) fn push_after(&self, sql: &mut Sql, place: &Place) {
+    pub(super) fn push_after(&self, sql: &mut Sql, place: &Place, keys: Keys) {
+        let names = self.names(keys);
         let values: Vec<&String> = place.keys.iter().skip(self.depth).collect();
         let directions = self.keys.iter().map(|key| key.descending);
         if directions.clone().all(|is| is == self.descending) {
@@ -216,8 +242,8 @@ impl Branch {
             if self.by_match {
                 sql.push("tier, matched, ");
             }
-            for key in &self.keys {
-                sql.push(key.field.expression()).push(", ");
+            for name in &names {
+                sql.push(name).push(", ");
             }
             sql.push("id) ").push(sign(self.descending)).push(" (");
             if self.by_match {
@@ -231,14 +257,13 @@ impl Branch {
             sql.push_bind(place.id).push(")");
             return;
         }
-        for (key, value) in self.keys.iter().zip(&values).take(1) {
-            sql.push(" and ").push(key.field.expression());
+        for ((key, value), name) in self.keys.iter().zip(&values).zip(&names).take(1) {
+            sql.push(" and ").push(name);
             sql.push(" ").push(sign(key.descending)).push("= ");
             push_value(sql, key.field, value);
         }
         sql.push(" and (");
-        for (key, value) in self.keys.iter().zip(&values) {
-            let expression = key.field.expression();
+        for ((key, value), expression) in self.keys.iter().zip(&values).zip(&names) {
             sql.push(expression).push(" ").push(sign(key.descending));
             sql.push(" ");
             push_value(sql, key.field, value);
@@ -252,7 +277,7 @@ impl Branch {
     }
 
     /// Writes `order by …`.
-    pub(super) fn push_order(&self, sql: &mut Sql) {
+    pub(super) fn push_order(&self, sql: &mut Sql, keys: Keys) {
         sql.push(" order by ");
         if self.by_match {
             sql.push(if self.descending {
@@ -261,8 +286,8 @@ impl Branch {
                 "tier, matched, "
             });
         }
-        for key in &self.keys {
-            sql.push(key.field.expression());
+        for (key, name) in self.keys.iter().zip(self.names(keys)) {
+            sql.push(name);
             sql.push(if key.descending { " desc, " } else { ", " });
         }
         sql.push(if self.descending { "id desc" } else { "id" });

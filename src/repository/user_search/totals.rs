@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{domain::user_search::UserFilter, error::Result};
 
-/// How many users pass a filter, counted one by one, but not further than `bound`.
+/// How many users pass a filter, whose words were looked up, counted one by one, but not further than `bound`.
 ///
 /// # Errors
 ///

@@ -39,7 +39,7 @@ pub(super) struct Counting {
 /// How many users the search finds, of whom a page is found.
 pub(super) async fn total(
     connection: &mut PgConnection,
-    search: &Search<'_>,
+    search: &mut Search<'_>,
     found: &Found,
     counting: Counting,
 ) -> Result<Total> {
@@ -59,13 +59,15 @@ pub(super) async fn total(
         return Ok(exact(everybody));
     }
     if counting.exactly || everybody <= FEW_USERS {
-        let count = user_search::count(connection, search.filter, search.words, None).await?;
+        search.look_up(connection).await?;
+        let count = user_search::count(connection, search.filter, &search.words, None).await?;
         return Ok(exact(count));
     }
-    let estimate = user_search::estimate(connection, search.filter, search.words).await?;
+    let estimate = user_search::estimate(connection, search.filter, &search.words).await?;
     if estimate <= EXACT_UP_TO * TRUST {
+        search.look_up(connection).await?;
         let bound = Some(EXACT_UP_TO + 1);
-        let count = user_search::count(connection, search.filter, search.words, bound).await?;
+        let count = user_search::count(connection, search.filter, &search.words, bound).await?;
         if count <= EXACT_UP_TO {
             return Ok(exact(count));
         }

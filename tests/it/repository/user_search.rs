@@ -189,7 +189,7 @@ impl Dice {
 
 async fn page(
     conn: &mut PgConnection,
-    search: &Search<'_>,
+    search: &mut Search<'_>,
     after: Option<&Place>,
     backwards: bool,
     skip: u32,
@@ -230,15 +230,11 @@ async fn a_search_finds_what_a_plain_filter_lets_pass_in_the_order_of_a_plain_so
             .iter()
             .map(|user| user.id)
             .collect();
-        let words = match &filter.text {
-            Some(text) => search_words::look_up(&mut conn, text.words())
-                .await
-                .unwrap(),
-            None => Vec::new(),
-        };
-        let search = Search {
+        let typed = filter.text.iter().flat_map(|text| text.words());
+        let words: Vec<Word> = typed.map(|word| Word::new(word, Scope::Names)).collect();
+        let mut search = Search {
             filter: &filter,
-            words: &words,
+            words,
             order: &order,
         };
         found_some += usize::from(wanted.len() > 7);
@@ -249,7 +245,7 @@ async fn a_search_finds_what_a_plain_filter_lets_pass_in_the_order_of_a_plain_so
                 .last()
                 .and_then(|page| page.last())
                 .map(|(_, place)| place);
-            let found = page(&mut conn, &search, place, false, 0).await;
+            let found = page(&mut conn, &mut search, place, false, 0).await;
             let rest = wanted.get(number * 7..).unwrap_or_default();
             assert_eq!(
                 ids(&found),
@@ -266,26 +262,28 @@ async fn a_search_finds_what_a_plain_filter_lets_pass_in_the_order_of_a_plain_so
             let (Some((_, place)), Some(former)) = (last.first(), pages.last()) else {
                 continue;
             };
-            let mut back = page(&mut conn, &search, Some(place), true, 0).await;
+            let mut back = page(&mut conn, &mut search, Some(place), true, 0).await;
             back.reverse();
             assert_eq!(ids(&back), ids(former), "back: {filter:?} {order:?}");
         }
-        let mut end = page(&mut conn, &search, None, true, 0).await;
+        let mut end = page(&mut conn, &mut search, None, true, 0).await;
         end.reverse();
         let from = wanted.len().saturating_sub(7);
         assert_eq!(ids(&end), wanted[from..], "end: {filter:?} {order:?}");
-        let skipped = page(&mut conn, &search, None, false, 5).await;
+        let skipped = page(&mut conn, &mut search, None, false, 5).await;
         let rest = wanted.get(5..).unwrap_or_default();
         assert_eq!(
             ids(&skipped),
             rest[..rest.len().min(7)],
             "skip: {filter:?} {order:?}"
         );
-        let count = user_search::count(&mut conn, &filter, &words, None)
+        search.look_up(&mut conn).await.unwrap();
+        let words = &search.words;
+        let count = user_search::count(&mut conn, &filter, words, None)
             .await
             .unwrap();
         assert_eq!(count, wanted.len() as u64);
-        let count = user_search::count(&mut conn, &filter, &words, Some(3))
+        let count = user_search::count(&mut conn, &filter, words, Some(3))
             .await
             .unwrap();
         assert_eq!(count, wanted.len().min(3) as u64);
@@ -336,15 +334,13 @@ async fn a_word_that_nobody_is_called_by_any_more_is_forgotten() {
     insert(&mut conn, &namesake, &hash(2), &told())
         .await
         .unwrap();
-    let typed = [
-        "zahpodia".to_owned(),
-        "beblebrox".to_owned(),
-        "x".to_owned(),
-    ];
+    let typed = ["zahpodia", "beblebrox", "x"];
     let known = async |conn: &mut PgConnection| -> Vec<Vec<String>> {
-        let words: Vec<Word> = search_words::look_up(conn, &typed).await.unwrap();
-        assert!(words.iter().all(|word| word.scope == Scope::Names));
-        words.into_iter().map(|word| word.similar).collect()
+        let word = |word: &&str| Word::new(word, Scope::Names);
+        let mut words: Vec<Word> = typed.iter().map(word).collect();
+        search_words::look_up(conn, &mut words).await.unwrap();
+        let known = words.into_iter().map(|word| word.known.unwrap());
+        known.map(|known| known.similar).collect()
     };
     let both = [
         vec!["zaphodia".to_owned()],
@@ -392,10 +388,11 @@ async fn a_word_that_somebody_gets_while_another_loses_it_is_kept() {
         .unwrap();
     loser.profile.first_name = None;
     users::update(&mut conn, &mut loser).await.unwrap();
-    let typed = ["zaphod".to_owned()];
     let containing = async |conn: &mut PgConnection| -> Vec<String> {
-        let words = search_words::look_up(conn, &typed).await.unwrap();
-        words[0].containing.clone().unwrap()
+        let mut words = [Word::new("zaphod", Scope::Names)];
+        search_words::look_up(conn, &mut words).await.unwrap();
+        let [Word { known, .. }] = words;
+        known.and_then(|known| known.containing).unwrap()
     };
     for _ in 0..4 {
         search_words::forget_left(&mut conn, 9).await.unwrap();
