@@ -31,7 +31,8 @@ use crate::{
 };
 
 use filter::{
-    By, Sql, push_bounds, push_branch, push_filter, push_filter_but_text, push_match, push_tier_of,
+    By, Sql, is_text_only, push_bounds, push_branch, push_filter, push_filter_but_text, push_match,
+    push_tier_of,
 };
 pub use filter::{Known, Scope, Word};
 use order::{Branch, Fixed, Keys, branches, push_keys};
@@ -200,7 +201,7 @@ async fn sample_tiers(connection: &mut PgConnection, search: &Search<'_>) -> Res
     sql.push(" as tier from (select users.* from users order by id limit ")
         .push(SHORT_WALK)
         .push(") users where true");
-    push_filter(&mut sql, search.filter, &search.words, By::Row);
+    push_filter(&mut sql, search.filter, &search.words, By::Fields);
     sql.push(") sampled group by tier");
     let sampled: Vec<(Option<i32>, i64)> = sql.build_query_as().fetch_all(connection).await?;
     let mut counts = [0; 4];
@@ -241,12 +242,8 @@ impl Search<'_> {
 
     /// Whether the best matches are all that is asked for, and are found without a look at how many there are.
     fn is_quick(&self, branch: &Branch) -> bool {
-        let rest = UserFilter {
-            text: None,
-            ..self.filter.clone()
-        };
         let is_best = branch.is_begun() || branch.is_of(Tier::Equal);
-        is_best && *self.order == UserOrder::BestMatch && rest == UserFilter::default()
+        is_best && *self.order == UserOrder::BestMatch && is_text_only(self.filter)
     }
 
     fn push_columns(&self, sql: &mut Sql) {
@@ -302,7 +299,7 @@ async fn walk(
         fixed: branch.fixed.iter().filter(bounds).copied().collect(),
         ..Branch::default()
     };
-    push_branch(&mut sql, &bounds, &search.words, By::Row);
+    push_branch(&mut sql, &bounds, &search.words, By::Fields);
     if let Some(key) = branch.keys.first() {
         push_bounds(&mut sql, search.filter, key.field);
     }
@@ -311,8 +308,8 @@ async fn walk(
     }
     branch.push_order(&mut sql, Keys::OfRow);
     sql.push(" limit ").push(length).push(") users where true");
-    search.push_filter(&mut sql, branch, By::Row);
-    push_branch(&mut sql, branch, &search.words, By::Row);
+    search.push_filter(&mut sql, branch, By::Fields);
+    push_branch(&mut sql, branch, &search.words, By::Fields);
     sql.push(") users");
     branch.push_order(&mut sql, Keys::OfRow);
     sql.push(" limit ").push(limit);
@@ -332,12 +329,13 @@ async fn gather(
     after: Option<&Place>,
     limit: usize,
 ) -> Result<Found> {
+    let by = By::to_gather(search.filter, &search.words);
     let mut sql = Sql::new("with matches as materialized (select id, ");
     branch.push_key_columns(&mut sql);
     search.push_tier(&mut sql);
     sql.push(" from users where true");
-    search.push_filter(&mut sql, branch, By::Index);
-    push_branch(&mut sql, branch, &search.words, By::Index);
+    search.push_filter(&mut sql, branch, by);
+    push_branch(&mut sql, branch, &search.words, by);
     sql.push(") select ");
     search.push_columns(&mut sql);
     sql.push("(select count(*) from matches) as total from (select * from matches where true");

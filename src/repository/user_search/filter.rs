@@ -170,13 +170,35 @@ pub(super) fn push_range(sql: &mut Sql, begun: &Begun) {
     sql.push_bind(to);
 }
 
-/// How a condition is most quickly found out.
+/// By what it is found out whether a row matches words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
-    /// By an index.
-    Index,
-    /// By a look at each row.
-    Row,
+    /// By whole words that contain them, of which there is a small index; a row would be asked for each of
+    /// them in turn.
+    Words,
+    /// By the fields, of whose parts there is an index too.
+    Fields,
+}
+
+impl By {
+    /// What is best to gather all rows that pass: whole words where nothing else is asked, so that it is their
+    /// index that finds them.
+    pub(super) fn to_gather(filter: &UserFilter, words: &[Word]) -> Self {
+        if is_text_only(filter) && words.iter().all(|word| word.containing().is_some()) {
+            Self::Words
+        } else {
+            Self::Fields
+        }
+    }
+}
+
+/// Whether nothing but a text is looked for.
+pub(super) fn is_text_only(filter: &UserFilter) -> bool {
+    let rest = UserFilter {
+        text: None,
+        ..filter.clone()
+    };
+    rest == UserFilter::default()
 }
 
 /// Writes the conditions of a filter, each with `and` before it.
@@ -351,7 +373,7 @@ pub(super) fn push_branch(sql: &mut Sql, branch: &Branch, words: &[Word], by: By
 fn push_better(sql: &mut Sql, words: &[Word], tier: Tier) {
     // A name that is absent makes it neither true nor false.
     sql.push(" and (true");
-    push_tier(sql, words, tier, By::Row);
+    push_tier(sql, words, tier, By::Fields);
     sql.push(") is not true");
 }
 
@@ -360,7 +382,7 @@ pub(super) fn push_tier_of(sql: &mut Sql, words: &[Word]) {
     sql.push("case");
     for tier in Tier::ALL {
         sql.push(" when true");
-        push_tier(sql, words, tier, By::Row);
+        push_tier(sql, words, tier, By::Fields);
         sql.push(format!(" then {}", tier as i32));
     }
     sql.push(" end");
@@ -369,7 +391,7 @@ pub(super) fn push_tier_of(sql: &mut Sql, words: &[Word]) {
 /// Writes that each word is matched so well or better, each with `and` before it.
 fn push_tier(sql: &mut Sql, words: &[Word], tier: Tier, by: By) {
     for word in words {
-        if let (Some(containing), By::Index, Tier::Contains | Tier::Similar) =
+        if let (Some(containing), By::Words, Tier::Contains | Tier::Similar) =
             (word.containing(), by, tier)
         {
             let mut known = containing.clone();
