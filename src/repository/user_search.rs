@@ -8,6 +8,7 @@
 //! PostgreSQL can't tell well from its statistics, least of all for parts of texts, and a wrong guess
 //! costs seconds. So a short walk comes first, which finds the page or tells how rare such rows are.
 
+mod all;
 mod filter;
 mod order;
 mod totals;
@@ -24,6 +25,7 @@ use crate::{
     error::{Error, Result},
 };
 
+pub use all::{Window, find_window, list_window};
 pub use filter::{Scope, Word};
 use filter::{Sql, push_branch, push_filter, push_tier_of};
 use order::{Branch, Fixed, branches, push_keys};
