@@ -125,7 +125,8 @@ impl Ending {
         let act = Act::new(Action::ExportEnded).after(after);
         let audit = &self.platform.audit;
         audit.record(&mut connection, &self.ctx, act).await?;
-        tracing::info!(users = self.users, is_complete, actor = ?self.ctx.actor, "users exported");
+        // At a terminal it would stand in the bar that shows the progress.
+        tracing::debug!(users = self.users, is_complete, actor = ?self.ctx.actor, "users exported");
         Ok(())
     }
 }

@@ -186,7 +186,15 @@ async fn progress(
     if progress.is_hidden() {
         return Ok(progress);
     }
-    let template = if selection.given().is_empty() {
+    let is_everybody = selection.given().is_empty();
+    let template = match is_everybody {
+        true => "{wide_bar} {human_pos}/{human_len} users, {per_sec}, {eta} left",
+        // How many pass the filters only the end tells.
+        false => "{spinner} {human_pos} users, {per_sec}",
+    };
+    let style = ProgressStyle::with_template(template).context("can't show the progress")?;
+    progress.set_style(style);
+    if is_everybody {
         let first = Paging::Cursor {
             cursor: None,
             limit: 1,
@@ -194,12 +202,6 @@ async fn progress(
         let search = &session.app.services.user_search;
         let page = search.browse(&session.ctx, UserQuery::default(), first);
         progress.set_length(page.await?.total.count);
-        "{wide_bar} {human_pos}/{human_len} users, {per_sec}, {eta} left"
-    } else {
-        // How many pass the filters only the end tells.
-        "{spinner} {human_pos} users, {per_sec}"
-    };
-    let style = ProgressStyle::with_template(template).context("can't show the progress")?;
-    progress.set_style(style);
+    }
     Ok(progress)
 }

@@ -26,13 +26,13 @@ pub(in crate::cli) struct List {
     #[command(flatten)]
     filters: Filters,
     /// Up to three fields, such as role,-last_login_at: with - before it for descending order.
-    #[arg(long, value_name = "FIELDS")]
+    #[arg(long, value_name = "FIELDS", allow_hyphen_values = true)]
     sort: Option<String>,
     /// Users at most, up to 1000.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=MOST))]
     limit: u32,
     /// The page that this cursor of another page leads to.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     cursor: Option<String>,
     #[command(flatten)]
     format: Format,

@@ -66,7 +66,7 @@ async fn users_are_made_listed_and_shown() {
         "--locale",
         "en-gb",
     ];
-    let root = create(&program, "root", &more).await;
+    let root = create(&program, "chief", &more).await;
     assert_eq!(root["role"], "ADMIN");
     assert_eq!(root["locale"], "en-GB");
     assert!(root["email_verified_at"].is_string(), "{root}");
@@ -111,7 +111,7 @@ async fn users_are_made_listed_and_shown() {
         let shown = object(&run(&program, &["show", name, "--json"]).await.expect(0));
         assert_eq!(shown, ada, "{name}");
     }
-    let shown = run(&program, &["show", "root"]).await.expect(0).stdout;
+    let shown = run(&program, &["show", "chief"]).await.expect(0).stdout;
     assert!(shown.contains("first_name         Grace\n"), "{shown}");
     assert!(!shown.contains("last_login_at"), "{shown}");
 }
@@ -176,7 +176,7 @@ async fn what_is_mistyped_isnt_there_or_is_ambiguous_has_its_exit_code() {
 #[tokio::test]
 async fn a_user_is_managed_from_the_first_day_to_the_last() {
     let (database, program) = start().await;
-    create(&program, "root", &["--role", "ADMIN"]).await;
+    create(&program, "chief", &["--role", "ADMIN"]).await;
     create(&program, "ada", &[]).await;
     let server = program.serve().await;
     let status = async || server.log_in("ada@example.com").await.status().as_u16();
@@ -246,12 +246,12 @@ async fn a_user_is_managed_from_the_first_day_to_the_last() {
 #[tokio::test]
 async fn the_last_administrator_stays_and_who_tried_is_audited() {
     let (database, program) = start().await;
-    create(&program, "root", &["--role", "ADMIN"]).await;
+    create(&program, "chief", &["--role", "ADMIN"]).await;
     for command in [
-        &["set-role", "root", "MANAGER"][..],
-        &["lock", "root"],
-        &["delete", "root", "--yes"],
-        &["delete", "root", "--now", "--yes"],
+        &["set-role", "chief", "MANAGER"][..],
+        &["lock", "chief"],
+        &["delete", "chief", "--yes"],
+        &["delete", "chief", "--now", "--yes"],
     ] {
         let refused = run(&program, command).await.expect(REFUSED);
         assert!(

@@ -137,6 +137,7 @@ async fn what_cant_be_written_or_is_mistyped_leaves_nothing() {
 #[tokio::test]
 async fn at_a_terminal_a_bar_shows_how_far_it_is() {
     let (_database, program) = start().await;
+    let program = program.set("TERM", "xterm");
     let path = program.directory().join("users.ndjson");
     let command = ["users", "export", "-o", path.to_str().unwrap()];
     let shown = program.run_at_terminal(&command, "").await.expect(0);
