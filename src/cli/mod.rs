@@ -2,8 +2,8 @@
 //!
 //! # How to add a command
 //!
-//! A variant of `Command`, and a file with its `run`: it opens a `runtime::Session` (services, and the
-//! `Ctx` of an operator), calls a service, closes the session, and prints. Its documentation comments
+//! A variant of `Command`, and a file with its `run`: in a `runtime::Session` (services, and the `Ctx` of an
+//! operator), by `Session::with`, it calls a service, and prints when that is closed. Its documentation comments
 //! are `--help`, the manual page and the completions. A command that needs the database only, and not
 //! in the state that the services need, opens a `runtime::Database`.
 //!
