@@ -57,6 +57,7 @@ use crate::{
         session_cache::SessionCache,
         sessions::{self, Sessions},
         signing_keys::SigningKeys,
+        user_export::UserExport,
         user_search::UserSearch,
         users::Users,
         verification::Verification,
@@ -250,6 +251,7 @@ impl App {
                 Arc::clone(&mails),
                 Arc::clone(&limits),
                 Arc::clone(&idempotency),
+                Arc::clone(&password_reset),
                 RegistrationPolicy {
                     first_user_is_admin: config.accounts.first_user_is_admin,
                     hide_account_existence: config.accounts.hide_account_existence,
@@ -263,6 +265,7 @@ impl App {
                 Arc::clone(&password_reset),
                 PurposeKey::derive(&secret_key, "resend verification"),
             )),
+            user_export: Arc::new(UserExport::new(platform.clone())),
             user_search: Arc::new(UserSearch::new(platform.clone(), cursors)),
             users: Arc::new(Users::new(
                 platform.clone(),

@@ -271,6 +271,15 @@ impl Rule {
             message: Cow::Borrowed(message),
         }
     }
+
+    /// What is told of a value that is none of those that there are.
+    #[must_use]
+    pub fn one_of(known: &[&str]) -> Self {
+        Self {
+            kind: "unknown_value",
+            message: format!("must be one of: {}", known.join(", ")).into(),
+        }
+    }
 }
 
 /// Collects what is wrong with the fields of one input, so that one answer names them all.

@@ -13,7 +13,7 @@
 //!
 //! # Where to look
 //!
-//! `work`, `sessions`, `search` and `audit` have the works, `bench` what they share, `limits` what they are
+//! `work`, `sessions`, `search`, `export` and `audit` have the works, `bench` what they share, `limits` what they are
 //! compared with, `client`
 //! makes the load, `server` and `seed` make what is measured, `process` reads CPU time and memory, `report` is the table.
 //!
@@ -28,6 +28,7 @@
 mod audit;
 mod bench;
 mod client;
+mod export;
 mod limits;
 mod population;
 mod process;
@@ -125,7 +126,7 @@ enum Work {
     Audit,
     /// Memory some time after the load.
     AfterLoad,
-    /// Searches of a million users.
+    /// Searches of a million users, and their export.
     Search,
 }
 

@@ -13,6 +13,7 @@ use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use crate::{
     bench::{Bench, Times},
     client::{Load, get},
+    export,
     population::{Names, populate},
     report::{Figure, Report},
     server::{self, Server},
@@ -47,6 +48,7 @@ pub async fn run(directory: &Path, times: Times) -> Result<Report> {
             let figure = Figure::information(mebibytes, "MiB");
             report.add(&format!("{index}, {size} users"), None, &[figure]);
         }
+        export::run(&bench, size, &mut report).await?;
         if is_judged {
             let (with, without) = writes(&database).await?;
             report.add(

@@ -1,20 +1,23 @@
 //! `user-management audit …`.
 
-use std::{
-    io::{self, Write},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::bail;
 use chrono::SecondsFormat;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use futures::TryStreamExt as _;
+use serde::Serialize;
 use serde_json::json;
 
-use super::runtime::Session;
+use super::{
+    options::{FileFormat, Wrong, option_of},
+    output::{self, Format, Table},
+    runtime::Session,
+};
 use crate::{
     domain::audit::{AuditEntry, AuditFilter},
-    http::api::audit::{Written, csv_head},
+    error::Rule,
+    http::api::audit::{AuditEntryBody, head, lines},
     services::{
         Ctx,
         audit::{AuditLog, MAX_LIMIT, Verification},
@@ -41,9 +44,8 @@ pub(super) struct Verify {
     /// A hash that was the chain's end earlier: 64 hexadecimal digits.
     #[arg(long, value_name = "HASH")]
     head: Option<String>,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// What to show.
@@ -54,9 +56,8 @@ pub(super) struct List {
     /// Entries at most, 200 of them.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LIMIT)))]
     limit: u32,
-    /// Print a JSON object a line.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// What to print.
@@ -65,17 +66,8 @@ pub(super) struct Export {
     #[command(flatten)]
     filters: Filters,
     /// How.
-    #[arg(long, value_enum, default_value_t = Format::Ndjson)]
-    format: Format,
-}
-
-/// A format of many entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A JSON object a line.
-    Ndjson,
-    /// A table; cells that a spreadsheet would take for formulas begin with an apostrophe.
-    Csv,
+    #[arg(long, value_enum, default_value_t = FileFormat::Ndjson)]
+    format: FileFormat,
 }
 
 /// Which entries.
@@ -108,7 +100,8 @@ struct Filters {
 }
 
 impl Filters {
-    fn read(&self) -> anyhow::Result<AuditFilter> {
+    /// What they let pass; what is wrong with them is noted.
+    fn read(&self, wrong: &mut Wrong) -> AuditFilter {
         let mut filter = AuditFilter::default();
         let given = [
             ("actor", &self.actor),
@@ -121,126 +114,105 @@ impl Filters {
             ("to", &self.to),
         ];
         for (name, text) in given {
-            let Some(text) = text else { continue };
-            let set = filter.set(name, text);
-            set.map_err(|rule| anyhow!("--{} {rule}", name.replace('_', "-")))?;
+            let set = |text: &str| filter.set(name, text);
+            wrong.read(option_of(name), text.as_deref(), set);
         }
-        Ok(filter)
+        filter
     }
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     // What is mistyped needs no database.
-    let task = Task::read(command)?;
-    let session = Session::open().await?;
-    let done = task.run(&session.ctx, &session.app.services.audit).await;
-    session.close().await?;
-    done
+    let mut wrong = Wrong::default();
+    let task = Task::read(command, &mut wrong);
+    let task = wrong.finish(task)?;
+    Session::with(async |session| task.run(&session.ctx, &session.app.services.audit).await).await
 }
 
 /// A command that was read.
 enum Task {
     Verify {
         noted: Option<[u8; 32]>,
-        json: bool,
+        format: Format,
     },
     List {
         filter: AuditFilter,
         limit: u32,
-        json: bool,
+        format: Format,
     },
     Export {
         filter: AuditFilter,
-        format: Format,
+        format: FileFormat,
     },
 }
 
+/// A list as programs read it.
+#[derive(Serialize)]
+struct Listed {
+    items: Vec<AuditEntryBody>,
+}
+
 impl Task {
-    fn read(command: Command) -> anyhow::Result<Self> {
-        Ok(match command {
+    fn read(command: Command, wrong: &mut Wrong) -> Self {
+        match command {
             Command::Verify(options) => Self::Verify {
-                noted: options.head.as_deref().map(hash).transpose()?,
-                json: options.json,
-            },
-            Command::List(options) => Self::List {
-                filter: options.filters.read()?,
-                limit: options.limit,
-                json: options.json,
-            },
-            Command::Export(options) => Self::Export {
-                filter: options.filters.read()?,
+                noted: wrong.read("--head", options.head.as_deref(), hash),
                 format: options.format,
             },
-        })
+            Command::List(options) => Self::List {
+                filter: options.filters.read(wrong),
+                limit: options.limit,
+                format: options.format,
+            },
+            Command::Export(options) => Self::Export {
+                filter: options.filters.read(wrong),
+                format: options.format,
+            },
+        }
     }
 
     async fn run(self, ctx: &Ctx, log: &Arc<AuditLog>) -> anyhow::Result<()> {
-        let mut out = io::BufWriter::new(io::stdout());
         match self {
-            Self::Verify { noted, json } => {
+            Self::Verify { noted, format } => {
                 let verified = log.verify(ctx, noted.as_ref()).await?;
-                let text = match json {
-                    true => format!("{}\n", as_json(&verified)),
-                    false => as_text(&verified),
-                };
-                print(&mut out, text.as_bytes())?;
-                out.flush().context("can't print the answer")?;
+                format.print(&as_json(&verified), |_| as_text(&verified))?;
                 judge(&verified)
             }
             Self::List {
                 filter,
                 limit,
-                json,
+                format,
             } => {
                 let page = log.browse(ctx, &filter, None, limit).await?;
-                if !json {
-                    print(
-                        &mut out,
-                        row(["AT", "ACTOR", "ACTION", "OUTCOME", "SUBJECT"]).as_bytes(),
-                    )?;
-                }
-                for entry in page.items {
-                    let line = match json {
-                        true => Written(entry).ndjson()?,
-                        false => shown(&entry).into_bytes(),
-                    };
-                    print(&mut out, &line)?;
-                }
-                out.flush().context("can't print the entries")
+                let table = as_table(&page.items);
+                let items = page.items.into_iter().map(AuditEntryBody::try_from);
+                let items = items.collect::<Result<_, _>>()?;
+                format.print(&Listed { items }, |_| table)
             }
             Self::Export { filter, format } => {
                 let mut batches = Box::pin(log.stream(ctx, filter).await?);
-                if format == Format::Csv {
-                    print(&mut out, &csv_head())?;
+                let mut is_taken = output::pass_on(&head(format.into()))?;
+                while is_taken {
+                    let Some(batch) = batches.try_next().await? else {
+                        break;
+                    };
+                    is_taken = output::pass_on(&lines(format.into(), batch)?)?;
                 }
-                while let Some(batch) = batches.try_next().await? {
-                    for entry in batch.into_iter().map(Written) {
-                        let line = match format {
-                            Format::Ndjson => entry.ndjson()?,
-                            Format::Csv => entry.csv(),
-                        };
-                        print(&mut out, &line)?;
-                    }
-                }
-                out.flush().context("can't print the entries")
+                Ok(())
             }
         }
     }
 }
 
-fn print(out: &mut impl Write, bytes: &[u8]) -> anyhow::Result<()> {
-    out.write_all(bytes).context("can't print the answer")
-}
-
 /// A hash as `verify` prints it.
-fn hash(text: &str) -> anyhow::Result<[u8; 32]> {
-    let wrong = || anyhow!("--head must have 64 hexadecimal digits");
+fn hash(text: &str) -> Result<[u8; 32], Rule> {
+    const WRONG: Rule = Rule::new("invalid_hash", "must have 64 hexadecimal digits");
     if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(wrong());
+        return Err(WRONG);
     }
     let mut hash = [0; 32];
     for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| wrong())?;
+        *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| WRONG)?;
     }
     Ok(hash)
 }
@@ -301,24 +273,23 @@ fn judge(verified: &Verification) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An entry for people.
-fn shown(entry: &AuditEntry) -> String {
-    let at = entry.at.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let actor_id = entry.actor_id.map(|id| id.to_string());
-    let actor = match actor_id.as_ref().or(entry.actor_name.as_ref()) {
-        Some(name) => format!("{} {name}", entry.actor_kind),
-        None => entry.actor_kind.clone(),
-    };
-    let subject = match (&entry.subject_kind, &entry.subject_id) {
-        (Some(kind), Some(id)) => format!("{kind} {id}"),
-        _ => "-".to_owned(),
-    };
-    row([&at, &actor, &entry.action, &entry.outcome, &subject])
-}
-
-/// As wide as a time, a user, most actions and an outcome.
-fn row([at, actor, action, outcome, subject]: [&str; 5]) -> String {
-    format!("{at:20}  {actor:41}  {action:24}  {outcome:7}  {subject}\n")
+/// Entries for people.
+fn as_table(entries: &[AuditEntry]) -> String {
+    let mut table = Table::new(&["AT", "ACTOR", "ACTION", "OUTCOME", "SUBJECT"]);
+    for entry in entries {
+        let at = output::time(Some(entry.at));
+        let actor_id = entry.actor_id.map(|id| id.to_string());
+        let actor = match actor_id.as_ref().or(entry.actor_name.as_ref()) {
+            Some(name) => format!("{} {name}", entry.actor_kind),
+            None => entry.actor_kind.clone(),
+        };
+        let subject = match (&entry.subject_kind, &entry.subject_id) {
+            (Some(kind), Some(id)) => format!("{kind} {id}"),
+            _ => "-".to_owned(),
+        };
+        table.row([&at, &actor, &entry.action, &entry.outcome, &subject]);
+    }
+    table.to_string()
 }
 
 #[cfg(test)]

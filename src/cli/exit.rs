@@ -40,6 +40,9 @@ impl Exit {
             if cause.is::<Refusal>() {
                 return Self::Refused;
             }
+            if cause.is::<Missing>() {
+                return Self::NotFound;
+            }
             if cause.downcast_ref().is_some_and(is_passing) {
                 return Self::Unavailable;
             }
@@ -74,6 +77,11 @@ impl From<Exit> for ExitCode {
 #[error("{0}")]
 pub(super) struct Refusal(pub(super) String);
 
+/// What a command is about isn't there, or can't be told from something else: [`Exit::NotFound`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Missing(pub(super) String);
+
 #[cfg(test)]
 mod tests {
     use anyhow::{Context as _, anyhow};
@@ -102,6 +110,11 @@ mod tests {
         assert_eq!(
             Exit::of(&refused.context("more").unwrap_err()),
             Exit::Refused
+        );
+        let missing: anyhow::Result<()> = Err(Missing("nobody".to_owned()).into());
+        assert_eq!(
+            Exit::of(&missing.context("more").unwrap_err()),
+            Exit::NotFound
         );
         let away = anyhow!(sqlx::Error::PoolTimedOut).context("can't connect");
         assert_eq!(Exit::of(&away), Exit::Unavailable);

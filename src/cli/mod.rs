@@ -2,8 +2,8 @@
 //!
 //! # How to add a command
 //!
-//! A variant of `Command`, and a file with its `run`: it opens a `runtime::Session` (services, and the
-//! `Ctx` of an operator), calls a service, closes the session, and prints. Its documentation comments
+//! A variant of `Command`, and a file with its `run`: in a `runtime::Session` (services, and the `Ctx` of an
+//! operator), by `Session::with`, it calls a service, and prints when that is closed. Its documentation comments
 //! are `--help`, the manual page and the completions. A command that needs the database only, and not
 //! in the state that the services need, opens a `runtime::Database`.
 //!
@@ -15,7 +15,8 @@
 //! * `confirm::Consent` is `--yes`, for what destroys: without it a person is asked, and a program is refused.
 //! * `exit::Exit` is the exit code, by the meaning of the `Error` that `run`
 //!   returns, however much context it got by then. What only the command itself refuses is an
-//!   `exit::Refusal`.
+//!   `exit::Refusal`, what only it can't find an `exit::Missing`. What is wrong with the command line is
+//!   collected by `options::Wrong`, before anything is opened.
 
 mod audit;
 mod confirm;
@@ -25,7 +26,9 @@ mod health;
 mod keys;
 mod manual;
 mod openapi;
+mod options;
 mod output;
+mod password;
 mod runtime;
 mod serve;
 mod settings;

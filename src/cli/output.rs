@@ -50,10 +50,20 @@ impl Format {
 ///
 /// If standard output takes it not: a disk is full.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    pass_on(text.as_bytes()).map(drop)
+}
+
+/// Writes a part of a file to standard output, and answers whether somebody takes it: `head` leaves when it
+/// has seen enough.
+///
+/// # Errors
+///
+/// If standard output takes it not: a disk is full.
+pub(super) fn pass_on(bytes: &[u8]) -> anyhow::Result<bool> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("can't print"),
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.context("can't print").map(|()| true),
     }
 }
 

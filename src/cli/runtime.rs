@@ -251,13 +251,33 @@ impl Session {
         })
     }
 
-    /// Leaves the database. What a service answered is looked at after this, so that an error leaves
-    /// nothing running.
+    /// Does something in a session, and leaves it whatever became of that.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::open`] and [`Self::close`], and those of what is done.
+    pub(super) async fn with<T>(
+        work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let session = Self::open().await?;
+        let done = work(&session).await;
+        session.close().await?;
+        done
+    }
+
+    /// Writes what was refused into the audit log, waits for what else is still being written, and leaves the
+    /// database. What a service answered is looked at after this, so that an error leaves nothing running.
     ///
     /// # Errors
     ///
     /// If a database of our own can't be stopped.
     pub(super) async fn close(self) -> anyhow::Result<()> {
+        let audit = &self.app.services.audit;
+        if let Err(error) = audit.write_refusals(&self.ctx.refusals).await {
+            tracing::error!(%error, "a refused attempt isn't audited");
+        }
+        self.app.detached.close();
+        self.app.detached.wait().await;
         self.app.pool.close().await;
         self.database.close().await
     }

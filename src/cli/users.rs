@@ -1,108 +1,75 @@
-//! `user-management users …`.
+//! `user-management users …`: one file a command or a small family; `who.rs` has whom they are about and how he
+//! is shown, `filters.rs` which of all users.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+mod create;
+mod deletion;
+mod export;
+mod filters;
+mod list;
+mod reset_password;
+mod state;
+mod who;
 
-use anyhow::Context as _;
-use clap::{Args, Subcommand};
-
-use super::{output, runtime::Session};
-use crate::{
-    domain::{
-        email::Email,
-        nickname::Nickname,
-        password::{Password, TypedPassword},
-        profile::Profile,
-    },
-    error::{Error, FieldError, FieldErrors, Rule},
-    services::registration::NewAccount,
-};
+use clap::Subcommand;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// List users, newest last, or as --sort says.
+    List(list::List),
+    /// Show all that is known of a user.
+    Show(list::Show),
+    /// Make a user.
+    ///
+    /// The password is asked for at a terminal, read by --password-stdin, or left to the user by --invite. A
+    /// mail asks the user to verify the address, unless it counts as verified.
+    Create(Box<create::Create>),
     /// Make an administrator, whose address counts as verified.
     ///
     /// The password is read from standard input: at a terminal it is asked for, else it is the
     /// first line.
-    CreateAdmin(CreateAdmin),
-}
-
-/// Who.
-#[derive(Debug, Args)]
-pub(super) struct CreateAdmin {
-    /// E-mail address.
-    email: String,
-    /// Public name; one is generated if none is given.
-    #[arg(long)]
-    nickname: Option<String>,
+    CreateAdmin(create::CreateAdmin),
+    /// Give a user another role, which ends all sessions of the user and is told by mail.
+    SetRole(state::SetRole),
+    /// Lock a user out until `unlock`, and end all sessions of the user.
+    Lock(state::Lock),
+    /// End a lock, and a lockout after failed logins too.
+    Unlock(state::Unlock),
+    /// Count the address of a user as verified, as if the link in the mail had been followed.
+    Verify(state::Verify),
+    /// Mail a user a link to a new password, or set one.
+    ///
+    /// The link is good for 30 minutes; until it is used the old password is good, and sessions go on. A
+    /// password that is set ends all sessions, the lockout after failed logins, and links that were mailed.
+    ResetPassword(reset_password::ResetPassword),
+    /// Delete a user: nobody can log in any more, and the account is erased later.
+    ///
+    /// For ACCOUNT_DELETION_GRACE_DAYS `restore` takes it back; the user can't. With --now, or without days of
+    /// grace, it is erased at once and for good, with all that belongs to it; so does `DELETE /users/{id}`. The
+    /// last administrator stays.
+    Delete(deletion::Delete),
+    /// Take back that a user was deleted, by an operator or by himself, while the account isn't erased yet.
+    Restore(deletion::Restore),
+    /// Write all users, or those whom the filters let pass, to a file or to standard output.
+    ///
+    /// What is written is what `users import` reads, in the order of ids. It isn't the state of one moment where
+    /// users change meanwhile: each stands there once, as he was when he was read.
+    Export(export::Export),
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::CreateAdmin(options) => create_admin(options).await,
+        Command::List(options) => list::list(options).await,
+        Command::Show(options) => list::show(options).await,
+        Command::Create(options) => create::create(*options).await,
+        Command::CreateAdmin(options) => create::create_admin(options).await,
+        Command::SetRole(options) => state::set_role(options).await,
+        Command::Lock(options) => state::lock(options).await,
+        Command::Unlock(options) => state::unlock(options).await,
+        Command::Verify(options) => state::verify(options).await,
+        Command::ResetPassword(options) => reset_password::run(options).await,
+        Command::Delete(options) => deletion::delete(options).await,
+        Command::Restore(options) => deletion::restore(options).await,
+        Command::Export(options) => export::run(options).await,
     }
-}
-
-async fn create_admin(options: CreateAdmin) -> anyhow::Result<()> {
-    let mut errors = FieldErrors::default();
-    let email = errors.take("email", Email::parse(&options.email));
-    let nickname = options
-        .nickname
-        .and_then(|nickname| errors.take("nickname", Nickname::parse(&nickname)));
-    let email = errors.finish(email)?;
-    let password = read_password()?;
-    let mut errors = FieldErrors::default();
-    let password = errors.take("password", Password::parse(&password));
-    let account = NewAccount {
-        email: Some(email),
-        phone_number: None,
-        legacy_name: None,
-        password: errors.finish(password)?,
-        nickname,
-        profile: Profile::default(),
-    };
-    let session = Session::open().await?;
-    let registration = &session.app.services.registration;
-    let made = registration.create_admin(&session.ctx, account).await;
-    session.close().await?;
-    let user = made?;
-    output::print(&format!("{} {}\n", user.id, user.nickname))
-}
-
-/// The password, without its line break. At a terminal it isn't shown.
-fn read_password() -> anyhow::Result<TypedPassword> {
-    let read = if io::stdin().is_terminal() {
-        write!(io::stderr(), "Password: ")?;
-        let read = without_echo(read_line);
-        writeln!(io::stderr())?;
-        read?
-    } else {
-        read_line()?
-    };
-    if read.is_empty() {
-        let missing = Rule::new("missing", "is required on standard input");
-        return Err(Error::invalid(FieldError::body("password", missing)).into());
-    }
-    Ok(TypedPassword::new(read))
-}
-
-fn read_line() -> anyhow::Result<String> {
-    let mut line = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .context("can't read the password")?;
-    Ok(line.trim_end_matches(['\n', '\r']).to_owned())
-}
-
-fn without_echo<T>(read: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-    let terminal = io::stdin();
-    let before = tcgetattr(&terminal).context("can't ask the terminal")?;
-    let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
-    tcsetattr(&terminal, OptionalActions::Now, &silent).context("can't silence the terminal")?;
-    let read = read();
-    tcsetattr(&terminal, OptionalActions::Now, &before).context("can't give the terminal back")?;
-    read
 }

@@ -23,7 +23,7 @@ pub struct AccountsConfig {
     pub hide_account_existence: bool,
     /// The country of phone numbers that stand without a country's code.
     pub phone_default_region: Region,
-    /// How long an account that its owner has deleted can be restored before it is erased.
+    /// How long an account that was deleted can be restored before it is erased.
     pub deletion_grace: TimeDelta,
 }
 
@@ -74,7 +74,7 @@ impl AccountsConfig {
         let grace_days: u16 = reader.with_default(
             "ACCOUNT_DELETION_GRACE_DAYS",
             "14",
-            "How long an account that its owner has deleted can be restored before it is erased, in days: 0 to 365. 0 erases at once.",
+            "How long an account that its owner, or `users delete`, has deleted can be restored before it is erased, in days: 0 to 365. 0 erases at once.",
         );
         if grace_days > 365 {
             reader.problem("ACCOUNT_DELETION_GRACE_DAYS", "must be from 0 to 365");

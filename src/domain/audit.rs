@@ -70,7 +70,7 @@ names! {
         UserUnlocked = "user_unlocked",
         /// An account was deleted, and is gone.
         UserDeleted = "user_deleted",
-        /// An account was closed by its owner, to be erased later.
+        /// An account was closed by its owner or an operator, to be erased later.
         DeletionRequested = "deletion_requested",
         /// An account that was closed was opened again.
         UserRestored = "user_restored",
@@ -104,6 +104,8 @@ names! {
         TokenIntrospected = "token_introspected",
         /// A password was changed by its owner.
         PasswordChanged = "password_changed",
+        /// A password was set by an operator.
+        PasswordSet = "password_set",
         /// Somebody who was logged in didn't know his own password when asked for it.
         PasswordProofFailed = "password_proof_failed",
         /// A link to a new password was asked for.
@@ -122,6 +124,12 @@ names! {
         PreferencesChanged = "preferences_changed",
         /// Users were listed.
         UsersListed = "users_listed",
+        /// An export of users began.
+        UsersExported = "users_exported",
+        /// An export of users with the hashes of their passwords began.
+        PasswordHashesExported = "password_hashes_exported",
+        /// An export of users ended, or broke off.
+        ExportEnded = "export_ended",
         /// A user was read.
         UserRead = "user_read",
         /// The keys of access tokens were listed.
@@ -157,6 +165,10 @@ impl Action {
             Permission::ManageDatabase => Self::DatabaseAdopted,
             Permission::RestoreUser => Self::UserRestored,
             Permission::ReadAuditLog => Self::AuditLogRead,
+            Permission::ExportUsers => Self::UsersExported,
+            Permission::ExportPasswordHashes => Self::PasswordHashesExported,
+            Permission::VouchForAddress => Self::EmailVerified,
+            Permission::SetPassword => Self::PasswordSet,
         }
     }
 }

@@ -9,6 +9,8 @@
 pub mod actor;
 pub mod audit;
 pub mod email;
+pub mod exported_user;
+pub mod file_format;
 pub mod id;
 pub mod idempotency;
 pub mod imported_hash;
@@ -36,3 +38,4 @@ pub mod user;
 pub mod user_order;
 pub mod user_record;
 pub mod user_search;
+pub mod user_selection;

@@ -36,11 +36,19 @@ pub enum Permission {
     RestoreUser,
     /// Read and verify the audit log.
     ReadAuditLog,
+    /// Take all users away in a file.
+    ExportUsers,
+    /// The same with the hashes of their passwords: for operators, at the command line.
+    ExportPasswordHashes,
+    /// Say for a user that an address is his: for operators, at the command line.
+    VouchForAddress,
+    /// Set a user's password: for operators, at the command line.
+    SetPassword,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::BrowseUsers,
         Self::ReadUser,
         Self::EditUser,
@@ -56,6 +64,10 @@ impl Permission {
         Self::ManageDatabase,
         Self::RestoreUser,
         Self::ReadAuditLog,
+        Self::ExportUsers,
+        Self::ExportPasswordHashes,
+        Self::VouchForAddress,
+        Self::SetPassword,
     ];
 }
 
@@ -77,10 +89,16 @@ impl Role {
                 Self::Anonymous | Self::Authenticated => false,
                 Self::Manager | Self::Admin => true,
             },
-            Permission::IntrospectTokens | Permission::RestoreUser | Permission::ReadAuditLog => {
-                self == Self::Admin
-            }
-            Permission::ListKeys | Permission::RotateKeys | Permission::ManageDatabase => false,
+            Permission::IntrospectTokens
+            | Permission::RestoreUser
+            | Permission::ReadAuditLog
+            | Permission::ExportUsers => self == Self::Admin,
+            Permission::ListKeys
+            | Permission::RotateKeys
+            | Permission::ManageDatabase
+            | Permission::ExportPasswordHashes
+            | Permission::VouchForAddress
+            | Permission::SetPassword => false,
         }
     }
 
@@ -138,6 +156,10 @@ mod tests {
         ManageDatabase: 
         RestoreUser: ADMIN
         ReadAuditLog: ADMIN
+        ExportUsers: ADMIN
+        ExportPasswordHashes: 
+        VouchForAddress: 
+        SetPassword: 
         ANONYMOUS outranks: 
         AUTHENTICATED outranks: ANONYMOUS
         MANAGER outranks: ANONYMOUS AUTHENTICATED

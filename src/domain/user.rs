@@ -32,7 +32,7 @@ pub struct User {
     pub professional_status_updated_at: Option<DateTime<Utc>>,
     /// When an administrator locked the account.
     pub locked_at: Option<DateTime<Utc>>,
-    /// When the account is erased, if its owner has deleted it.
+    /// When the account is erased, if it was deleted.
     pub deletion_due_at: Option<DateTime<Utc>>,
     /// The last successful login.
     pub last_login_at: Option<DateTime<Utc>>,

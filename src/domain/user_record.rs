@@ -51,6 +51,10 @@ pub enum Column {
     CreatedAt,
     /// The last change, logins left out.
     UpdatedAt,
+    /// The number of the account's state, which grows with each change.
+    Revision,
+    /// When whoever knew the account's name set its password, by an older API; none: nobody did.
+    PasswordResetOpenlyAt,
     /// The hash of the password, in one of the forms of [`imported_hash`](super::imported_hash).
     PasswordHash,
     /// The password itself, which only imports know.
@@ -58,8 +62,9 @@ pub enum Column {
 }
 
 impl Column {
-    /// What an export writes, in this order; [`Self::PasswordHash`] where it is asked for.
-    pub const EXPORTED: [Self; 25] = [
+    /// What an export writes, in this order: every column of the table of users, but
+    /// [`Self::PasswordHash`] only where it is asked for.
+    pub const EXPORTED: [Self; 27] = [
         Self::Id,
         Self::Nickname,
         Self::Email,
@@ -84,6 +89,8 @@ impl Column {
         Self::LastLoginAt,
         Self::CreatedAt,
         Self::UpdatedAt,
+        Self::Revision,
+        Self::PasswordResetOpenlyAt,
         Self::PasswordHash,
     ];
 
@@ -115,6 +122,8 @@ impl Column {
             Self::LastLoginAt => "last_login_at",
             Self::CreatedAt => "created_at",
             Self::UpdatedAt => "updated_at",
+            Self::Revision => "revision",
+            Self::PasswordResetOpenlyAt => "password_reset_openly_at",
             Self::PasswordHash => "password_hash",
             Self::Password => "password",
         }

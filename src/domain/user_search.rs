@@ -157,7 +157,7 @@ pub enum Status {
     Unverified,
     /// An administrator locked it.
     Locked,
-    /// Its owner has deleted it, and it is to be erased.
+    /// It was deleted, by its owner or an operator, and is to be erased.
     Deleted,
 }
 

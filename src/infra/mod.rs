@@ -10,4 +10,6 @@ pub mod password_hasher;
 pub mod random;
 pub mod sealer;
 pub mod secret_file;
+pub mod user_writer;
 pub mod wake_up;
+pub mod whole_file;

@@ -10,6 +10,7 @@
 //!
 //! Users that match one word best, those with a field that begins with it, need neither: see [`begun`].
 
+mod all;
 mod begun;
 mod filter;
 mod order;
@@ -30,6 +31,7 @@ use crate::{
     error::{Error, Result},
 };
 
+pub use all::{Window, find_window, list_window};
 use filter::{
     By, Sql, is_text_only, push_bounds, push_branch, push_filter, push_filter_but_text, push_match,
     push_tier_of,

@@ -2,6 +2,7 @@
 
 mod change;
 mod credentials;
+mod named;
 mod new;
 mod snapshot;
 
@@ -32,6 +33,7 @@ pub use credentials::{
     take_open_reset,
 };
 pub(super) use credentials::{OptionalCredentials, credentials_columns};
+pub use named::find_named;
 pub use new::{
     claim_configured_admin, claim_first, insert, insert_unverified, is_configured_admin,
 };

@@ -12,8 +12,8 @@
 //!
 //! What was refused for want of a right is noted by [`Ctx::require`], [`Ctx::require_on`] and
 //! `Ctx::refuse`, and written when the request is answered, whatever became of its transaction. A
-//! statement that needs no transaction takes the entry along: [`Audit::entry`]. What only reads, and an
-//! exchange of a refresh token, isn't audited; nor is a login that a lockout refuses unseen, of which there
+//! statement that needs no transaction takes the entry along: [`Audit::entry`]. What only reads, but
+//! for exports of users, and an exchange of a refresh token, isn't audited; nor is a login that a lockout refuses unseen, of which there
 //! may be any number.
 //!
 //! What changed is told without secrets: a [`Change`] of a user has none.

@@ -1,4 +1,5 @@
-//! Users who delete their own accounts, and those who have them back before they are erased.
+//! Users who delete their own accounts, or whose accounts an operator closes, and those who have them back
+//! before they are erased.
 //! [`super::maintenance`] erases.
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::{
     passwords::Passwords,
     platform::Platform,
     session_cache::SessionCache,
-    users::{Subject, keep_an_admin, subject},
+    users::{Subject, keep_an_admin, keep_an_admin_against, subject},
 };
 use crate::{
     domain::{
@@ -29,7 +30,15 @@ use crate::{
     repository::{email_changes, one_time_tokens, sessions, users},
 };
 
-/// Deletes accounts for their owners, and restores them.
+/// Tokens that must not lead back into an account that is closed.
+const WAYS_BACK: [Purpose; 4] = [
+    Purpose::EmailVerification,
+    Purpose::AccountUnlock,
+    Purpose::PasswordReset,
+    Purpose::OpenPasswordReset,
+];
+
+/// Deletes accounts for their owners, or closes them, and restores them.
 pub struct Deletion {
     platform: Platform,
     passwords: Arc<Passwords>,
@@ -127,6 +136,46 @@ impl Deletion {
         Ok(due_at)
     }
 
+    /// An operator closes an account: nobody can log in any more, and it is erased at the time that is
+    /// answered, unless it is [restored](Self::restore). Its owner gets no link to have it back, nor can he take
+    /// it back by an old address. Without a grace it is gone at once. One that is closed stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] by the rules of rank, or [`ErrorCode::LastAdministrator`];
+    /// [`ErrorCode::UserNotFound`].
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
+    pub async fn close_for(&self, ctx: &Ctx, id: UserId) -> Result<DateTime<Utc>> {
+        let permission = Permission::DeleteUser;
+        ctx.require_on(permission, id)?;
+        let mut transaction = self.platform.pool.begin().await?;
+        let Subject { mut user, .. } = subject(&mut transaction, ctx, id, permission).await?;
+        if let Some(due_at) = user.deletion_due_at {
+            return Ok(due_at);
+        }
+        keep_an_admin_against(&mut transaction, ctx, &user, permission).await?;
+        let due_at = ctx.now + self.grace;
+        sessions::end_all(&mut transaction, id).await?;
+        let act = if due_at == ctx.now {
+            users::delete(&mut transaction, id).await?;
+            Act::new(Action::UserDeleted).before(gone(&user))
+        } else {
+            let before = user.clone();
+            user.deletion_due_at = Some(due_at);
+            user.updated_at = ctx.now;
+            users::update(&mut transaction, &mut user).await?;
+            one_time_tokens::discard(&mut transaction, id, &WAYS_BACK).await?;
+            email_changes::discard_all(&mut transaction, id).await?;
+            Act::new(Action::DeletionRequested).change(Change::between(&before, &user))
+        };
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act.on(id)).await?;
+        transaction.commit().await?;
+        self.cache.forget(id);
+        tracing::info!(user_id = %id, actor = ?ctx.actor, "account closed");
+        Ok(due_at)
+    }
+
     async fn offer_restoration(
         &self,
         connection: &mut PgConnection,
@@ -134,14 +183,7 @@ impl Deletion {
         now: DateTime<Utc>,
         due_at: DateTime<Utc>,
     ) -> Result<()> {
-        // None of these must lead back into an account that is closed.
-        let void = [
-            Purpose::EmailVerification,
-            Purpose::AccountUnlock,
-            Purpose::PasswordReset,
-            Purpose::OpenPasswordReset,
-        ];
-        one_time_tokens::discard(connection, id, &void).await?;
+        one_time_tokens::discard(connection, id, &WAYS_BACK).await?;
         email_changes::discard_unconfirmed(connection, id).await?;
         let token = OneTimeToken::new(self.platform.random.bytes());
         let purpose = Purpose::AccountRestore;
@@ -187,7 +229,7 @@ impl Deletion {
         Ok(())
     }
 
-    /// Restores an account that its owner has deleted; one that he hasn't stays as it is.
+    /// Restores an account that its owner or an operator has deleted; another one stays as it is.
     ///
     /// # Errors
     ///

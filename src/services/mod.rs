@@ -35,6 +35,7 @@ pub mod schema;
 pub mod session_cache;
 pub mod sessions;
 pub mod signing_keys;
+pub mod user_export;
 pub mod user_search;
 pub mod users;
 pub mod verification;
@@ -46,7 +47,8 @@ use self::{
     idempotency::Idempotency, login::Login, mail::Mails, maintenance::Maintenance, me::Me,
     password_reset::PasswordReset, passwords::Passwords, preferences::Preferences,
     profiles::Profiles, registration::Registration, roles::Roles, sessions::Sessions,
-    signing_keys::SigningKeys, user_search::UserSearch, users::Users, verification::Verification,
+    signing_keys::SigningKeys, user_export::UserExport, user_search::UserSearch, users::Users,
+    verification::Verification,
 };
 use crate::{error::Error, infra::password_hasher::Busy};
 
@@ -83,6 +85,8 @@ pub struct Services {
     pub deletion: Arc<Deletion>,
     /// Tells users what is kept of them.
     pub export: Arc<Export>,
+    /// Exports users.
+    pub user_export: Arc<UserExport>,
     /// Searches users.
     pub user_search: Arc<UserSearch>,
     /// Manages users.

@@ -1,7 +1,8 @@
 //! A new password for whoever reads the account's mail; `open.rs` beside has what an older API does
-//! without a mail.
+//! without a mail, `operators.rs` what is done for somebody else.
 
 mod open;
+mod operators;
 
 use std::sync::Arc;
 

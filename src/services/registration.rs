@@ -1,12 +1,13 @@
 //! Making accounts: by registration, by a manager, at start and at the command line.
 //! `new_account.rs` beside has what an account needs to be made, `account_exists.rs` what happens where
 //! there is one already and nobody may learn it, `repeated.rs` what is different where a request may be
-//! sent again, `administrators.rs` accounts that nobody registers, `compat.rs` registration by the older
-//! APIs.
+//! sent again, `administrators.rs` and `creation.rs` accounts that nobody registers, `compat.rs` registration
+//! by the older APIs.
 
 mod account_exists;
 mod administrators;
 mod compat;
+mod creation;
 mod new_account;
 mod repeated;
 
@@ -25,6 +26,7 @@ use super::{
     idempotency::Idempotency,
     mail::{Mails, UserMail},
     nicknames::Nicknames,
+    password_reset::PasswordReset,
     platform::Platform,
     rate_limits::{Limited, RateLimits},
 };
@@ -46,6 +48,7 @@ use crate::{
 
 pub use account_exists::{NOTIFY_ACCOUNT_EXISTS, account_exists_job};
 pub use administrators::EnsuredAdmin;
+pub use creation::Creation;
 use new_account::also_taken;
 pub use new_account::{NAMELESS, NewAccount};
 
@@ -78,6 +81,7 @@ pub struct Registration {
     mails: Arc<Mails>,
     limits: Arc<RateLimits>,
     idempotency: Arc<Idempotency>,
+    resets: Arc<PasswordReset>,
     policy: RegistrationPolicy,
     /// Whether the place of the first user is known to be taken, for good.
     first_user_exists: AtomicBool,
@@ -91,6 +95,7 @@ impl Registration {
         mails: Arc<Mails>,
         limits: Arc<RateLimits>,
         idempotency: Arc<Idempotency>,
+        resets: Arc<PasswordReset>,
         policy: RegistrationPolicy,
     ) -> Self {
         Self {
@@ -100,6 +105,7 @@ impl Registration {
             mails,
             limits,
             idempotency,
+            resets,
             policy,
             first_user_exists: AtomicBool::new(false),
         }

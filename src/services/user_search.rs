@@ -4,7 +4,7 @@ mod total;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tracing::instrument;
@@ -17,6 +17,7 @@ use crate::{
         user::User,
         user_order::{Place, UserOrder},
         user_search::{SearchText, UserFilter},
+        user_selection::UserSelection,
     },
     error::Result,
     repository::{
@@ -45,10 +46,8 @@ pub enum Paging {
 /// A search for users.
 #[derive(Debug, Clone, Default)]
 pub struct UserQuery {
-    /// Which; without `inactive_since`.
-    pub filter: UserFilter,
-    /// They haven't logged in, or registered, for so long.
-    pub inactive_for: Option<TimeDelta>,
+    /// Which.
+    pub selection: UserSelection,
     /// In which order; the best match only with words.
     pub order: UserOrder,
     /// Whether they are counted one by one, however many there are.
@@ -165,11 +164,11 @@ impl UserSearch {
         limit: u32,
     ) -> Result<UserPage<PublicProfile>> {
         let query = UserQuery {
-            filter: UserFilter {
+            selection: UserSelection::of(UserFilter {
                 text: Some(text),
                 is_public: true,
                 ..UserFilter::default()
-            },
+            }),
             order: UserOrder::BestMatch,
             ..UserQuery::default()
         };
@@ -202,10 +201,7 @@ impl UserSearch {
         };
         let mark: Option<Mark> = mark;
         let now = mark.as_ref().map_or(ctx.now, |mark| mark.now);
-        let mut filter = query.filter;
-        filter.inactive_since = query
-            .inactive_for
-            .and_then(|time| now.checked_sub_signed(time));
+        let filter = query.selection.at(now);
         let mut connection = self.platform.pool.acquire().await?;
         let is_plain = filter == UserFilter::default() && query.order == UserOrder::default();
         if let (Paging::Skip(page), true) = (&paging, is_plain) {
@@ -331,7 +327,7 @@ impl UserSearch {
 }
 
 /// The words of a text.
-fn words(text: &SearchText, scope: Scope) -> Vec<Word> {
+pub(super) fn words(text: &SearchText, scope: Scope) -> Vec<Word> {
     let words = text.words().iter();
     words.map(|word| Word::new(word, scope)).collect()
 }
@@ -339,11 +335,12 @@ fn words(text: &SearchText, scope: Scope) -> Vec<Word> {
 /// What tells lists apart.
 fn fingerprint(query: &UserQuery, scope: Scope) -> Vec<u8> {
     let UserQuery {
-        filter,
-        inactive_for,
+        selection,
         order,
         count_exactly: _,
     } = query;
+    // However it was written.
+    let (filter, inactive_for) = (&selection.filter, selection.inactive_for);
     let text = format!("{filter:?} {inactive_for:?} {order:?} {scope:?}");
     Sha256::digest(text).to_vec()
 }

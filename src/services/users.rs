@@ -1,5 +1,7 @@
-//! Managing users: read, edit, delete, lock and unlock. Adding is in [`super::registration`],
-//! browsing in [`super::user_search`].
+//! Managing users: read, edit, delete, lock and unlock; `named.rs` beside finds one by whatever he is called.
+//! Adding is in [`super::registration`], browsing in [`super::user_search`].
+
+mod named;
 
 use std::sync::Arc;
 
@@ -27,6 +29,7 @@ use crate::{
         phone::PhoneNumber,
         profile::ProfilePatch,
         role::Role,
+        role_change::Reason,
         token::{OneTimeToken, Purpose, VERIFICATION_LIFETIME},
         user::User,
     },
@@ -225,14 +228,15 @@ impl Users {
         Ok(())
     }
 
-    /// Locks a user out until somebody unlocks him, and ends his sessions.
+    /// Locks a user out until somebody unlocks him, and ends his sessions. The reason, if there is one, is
+    /// for the audit log.
     ///
     /// # Errors
     ///
     /// [`Error::Forbidden`] by the rules of rank, or [`ErrorCode::LastAdministrator`];
     /// [`ErrorCode::UserNotFound`].
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
-    pub async fn lock(&self, ctx: &Ctx, id: UserId) -> Result<User> {
+    pub async fn lock(&self, ctx: &Ctx, id: UserId, reason: Option<Reason>) -> Result<User> {
         ctx.require_on(Permission::LockUser, id)?;
         let mut transaction = self.platform.pool.begin().await?;
         let Subject { mut user, .. } =
@@ -253,7 +257,11 @@ impl Users {
                 .enqueue(&mut transaction, id, mail, ctx.now)
                 .await?;
         }
-        let change = Change::between(&before, &user);
+        let mut change = Change::between(&before, &user);
+        if let Some(reason) = reason {
+            let text = reason.as_str().into();
+            change.after.insert("reason".to_owned(), text);
+        }
         let act = Act::new(Action::UserLocked).on(id).change(change);
         let audit = &self.platform.audit;
         audit.record(&mut transaction, ctx, act).await?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
 use tracing::instrument;
 
 use super::{
@@ -13,16 +14,19 @@ use super::{
     platform::Platform,
     rate_limits::{Limited, RateLimits},
     session_cache::SessionCache,
+    users::{Subject, subject},
 };
 use crate::{
     domain::{
         audit::{Action, Change},
         email::Email,
         id::{RequestId, UserId},
+        permission::Permission,
         role::Role,
         token::{OneTimeToken, Purpose, VERIFICATION_LIFETIME},
+        user::User,
     },
-    error::{Error, ErrorCode, Result},
+    error::{Error, ErrorCode, FieldError, Result, Rule},
     infra::keys::PurposeKey,
     repository::{
         jobs::JobKind,
@@ -94,18 +98,7 @@ impl Verification {
         {
             return Err(refused);
         }
-        if users::take_open_reset(&mut transaction, user_id).await? {
-            sessions::end_all(&mut transaction, user_id).await?;
-            self.resets
-                .require(&mut transaction, user_id, ctx.now)
-                .await?;
-        }
-        let mut after = before.clone();
-        after.email_verified_at = before.email_verified_at.or(Some(ctx.now));
-        after.role = match before.role {
-            Role::Anonymous => Role::Authenticated,
-            role => role,
-        };
+        let after = self.verified(&mut transaction, &before, ctx.now).await?;
         let change = Change::between(&before, &after);
         let act = Act::new(Action::EmailVerified)
             .by_owner(user_id)
@@ -118,6 +111,67 @@ impl Verification {
         metrics::counter!("emails_verified_total").increment(1);
         tracing::info!(%user_id, "address verified");
         Ok(())
+    }
+
+    /// An operator says that a user's address is his: it counts as verified, as by the link of its mail, which
+    /// is void then. One that is verified stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] for anybody else; [`ErrorCode::UserNotFound`]; [`Error::Invalid`] where he has
+    /// no address.
+    ///
+    /// # Concurrency
+    ///
+    /// The user's row is locked before his token: see [`users::find_for_update`].
+    #[instrument(skip_all, fields(request_id = %ctx.request_id))]
+    pub async fn vouch(&self, ctx: &Ctx, id: UserId) -> Result<User> {
+        let permission = Permission::VouchForAddress;
+        ctx.require_on(permission, id)?;
+        let mut transaction = self.platform.pool.begin().await?;
+        let Subject { user: before, .. } = subject(&mut transaction, ctx, id, permission).await?;
+        if before.email.is_none() {
+            let rule = Rule::new("missing", "the account has none");
+            return Err(Error::invalid(FieldError::body("email", rule)));
+        }
+        if before.email_verified_at.is_some() {
+            return Ok(before);
+        }
+        users::verify_email(&mut transaction, id, ctx.now).await?;
+        let void = [Purpose::EmailVerification];
+        one_time_tokens::discard(&mut transaction, id, &void).await?;
+        let after = self.verified(&mut transaction, &before, ctx.now).await?;
+        let change = Change::between(&before, &after);
+        let act = Act::new(Action::EmailVerified).on(id).change(change);
+        let audit = &self.platform.audit;
+        audit.record(&mut transaction, ctx, act).await?;
+        transaction.commit().await?;
+        self.cache.forget(id);
+        self.platform.queue.wake();
+        metrics::counter!("emails_verified_total").increment(1);
+        tracing::info!(user_id = %id, actor = ?ctx.actor, "address vouched for");
+        Ok(after)
+    }
+
+    /// What else becomes of a user whose address has been verified, in the caller's transaction: answers how
+    /// he is now.
+    async fn verified(
+        &self,
+        connection: &mut PgConnection,
+        before: &User,
+        now: DateTime<Utc>,
+    ) -> Result<User> {
+        if users::take_open_reset(connection, before.id).await? {
+            sessions::end_all(connection, before.id).await?;
+            self.resets.require(connection, before.id, now).await?;
+        }
+        let mut after = before.clone();
+        after.email_verified_at = before.email_verified_at.or(Some(now));
+        after.role = match before.role {
+            Role::Anonymous => Role::Authenticated,
+            role => role,
+        };
+        Ok(after)
     }
 
     /// Asks for another verification mail. It does the same for every address, so that neither the answer

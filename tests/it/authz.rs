@@ -91,6 +91,7 @@ pub const MATRIX: &[Row] = &[
     everybody("ready", 200),
     managers("list_users", 200),
     managers("suggest_users", 200),
+    admins("export_users", 200),
     managers("add_user", 201),
     managers("get_user", 200),
     managers("update_user", 200),

@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use chrono::{DateTime, Utc};
+use futures::StreamExt as _;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -16,7 +17,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use self::query::{Asked, Format};
-use super::{links::Link, user_body::time};
+use super::{download, links::Link, user_body::time};
 use crate::{
     domain::audit::AuditEntry,
     error::{Error, Result},
@@ -30,7 +31,7 @@ use crate::{
     services::audit::Entries,
 };
 
-pub use export::{Written, csv_head};
+pub use export::{head, lines};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     let router = mount(OpenApiRouter::new(), routes!(browse));
@@ -227,10 +228,18 @@ async fn browse(
 ) -> Answer<Response> {
     let asked = asked.filters()?;
     let log = &state.services.audit;
-    if let Format::All(kind) = format {
+    if let Format::All(format) = format {
         let filter = asked.whole()?;
         let entries = log.stream(&ctx, filter).await?;
-        return Ok(export::answer(kind, ctx.request_id, entries));
+        let lines = entries.map(move |batch| batch.and_then(|batch| lines(format, batch)));
+        let (name, request_id) = ("audit-log", ctx.request_id);
+        return Ok(download::answer(
+            format,
+            name,
+            request_id,
+            head(format),
+            lines,
+        ));
     }
     let cursor = asked.cursor.as_deref();
     let entries = log.browse(&ctx, &asked.filter, cursor, asked.limit).await?;

@@ -3,6 +3,7 @@
 mod address_body;
 pub mod audit;
 pub mod deletion;
+mod download;
 pub mod email_change;
 pub mod export;
 pub mod health;
@@ -23,6 +24,7 @@ pub mod tokens;
 pub mod unlock;
 mod user_agent;
 pub mod user_body;
+pub mod user_export;
 mod user_list;
 mod user_query;
 pub mod user_suggestions;
@@ -55,6 +57,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .merge(users::router())
         .merge(roles::router())
         .merge(user_suggestions::router())
+        .merge(user_export::router())
         .merge(audit::router())
         .merge(health::router())
 }

@@ -74,7 +74,7 @@ pub struct UserBody {
     professional_status_updated_at: Option<DateTime<Utc>>,
     /// Whether an administrator locked the account.
     is_locked: bool,
-    /// When the account is erased, if its owner has deleted it.
+    /// When the account is erased, if it was deleted.
     #[serde(serialize_with = "time_or_null")]
     deletion_due_at: Option<DateTime<Utc>>,
     /// The last successful login.

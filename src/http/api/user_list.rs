@@ -13,11 +13,11 @@ use utoipa::{
 use super::{
     links::{self, Link},
     user_body::UserBody,
-    user_query::{PARAMETERS, one_of, parse},
+    user_query::{parameters, parse},
 };
 use crate::{
     domain::user::User,
-    error::{Error, Result},
+    error::{Error, Result, Rule},
     http::{extract::Query, state::AppState},
     services::{
         Ctx,
@@ -36,7 +36,7 @@ fn fields(query: &mut Query) -> Option<Vec<String>> {
             Ok(name.to_owned())
         } else {
             let known: Vec<_> = known.iter().map(String::as_str).collect();
-            Err(one_of(&known))
+            Err(Rule::one_of(&known))
         }
     }))
 }
@@ -122,7 +122,7 @@ pub(super) struct UserListBody {
 
 /// The answer to a search.
 pub(super) async fn list(state: &AppState, ctx: &Ctx, mut query: Query) -> Result<UserListBody> {
-    query.only(&PARAMETERS);
+    query.only(&parameters());
     let (search, paging) = parse(&mut query);
     let fields = fields(&mut query);
     let frame = query.clone();

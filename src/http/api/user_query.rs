@@ -1,52 +1,30 @@
 //! What `GET /users/` is asked: filters, order and page.
 
-use chrono::TimeDelta;
 use utoipa::IntoParams;
 
 use super::user_body::RoleName;
 use crate::{
-    domain::{
-        locale::Locale,
-        role::Role,
-        user_order::UserOrder,
-        user_search::{SearchText, Status, TextMatch, TimeRange, UserFilter},
-    },
+    domain::{user_order::UserOrder, user_search::SearchText, user_selection::UserSelection},
     error::{Error, FieldError, Result, Rule},
     http::extract::Query,
     services::user_search::{Paging, UserQuery},
 };
 
-/// Every parameter of a list.
-pub(super) const PARAMETERS: [&str; 20] = [
-    "q",
-    "nickname",
-    "email",
-    "first_name",
-    "last_name",
-    "role",
-    "status",
-    "is_professional",
-    "created_from",
-    "created_to",
-    "last_login_from",
-    "last_login_to",
-    "inactive_for",
-    "locale",
-    "sort",
-    "fields",
-    "cursor",
-    "skip",
-    "limit",
-    "count",
-];
+/// The parameters of a list that choose no users.
+const PAGE: [&str; 6] = ["sort", "fields", "cursor", "skip", "limit", "count"];
 
-/// Which users, in which order, and which page.
+/// Every parameter of a list.
+pub(super) fn parameters() -> Vec<&'static str> {
+    [&UserSelection::NAMES[..], &PAGE].concat()
+}
+
+/// Which users.
 ///
 /// Examples stand in the text: an explorer would fill them all in at once.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only documents the parameters")]
-pub(super) struct ListParams {
+pub(super) struct SelectionParams {
     /// Words, all of which are found in what the user is called (nickname, address, names, phone number), the
     /// best match first; slips of one letter are forgiven; for example `ada lovelace`
     #[param(required = false, min_length = 1, max_length = 200)]
@@ -90,6 +68,13 @@ pub(super) struct ListParams {
     /// One of these languages, with commas between; for example `de,pt-BR`
     #[param(required = false)]
     locale: String,
+}
+
+/// In which order, and which page.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only documents the parameters")]
+pub(super) struct PageParams {
     /// Up to three fields, with commas between, each with `-` before it for descending order: `nickname`, `email`,
     /// `first_name`, `last_name`, `role`, `is_professional`, `created_at`, `last_login_at`. Without it: the best match
     /// first where there is `q`, else newest last; for example `-last_login_at,nickname`
@@ -113,37 +98,21 @@ pub(super) struct ListParams {
     count: String,
 }
 
+/// Reads which users are asked for.
+pub(super) fn selection(query: &mut Query) -> UserSelection {
+    let mut selection = UserSelection::default();
+    for name in UserSelection::NAMES {
+        query.read(name, |text| selection.set(name, text));
+    }
+    selection
+}
+
 /// Reads a search for users, and which page.
 pub(super) fn parse(query: &mut Query) -> (UserQuery, Paging) {
-    let filter = UserFilter {
-        text: query.read("q", SearchText::parse),
-        nickname: query.read("nickname", TextMatch::parse),
-        email: query.read("email", TextMatch::parse),
-        first_name: query.read("first_name", TextMatch::parse),
-        last_name: query.read("last_name", TextMatch::parse),
-        roles: query.read_list("role", role),
-        statuses: query.read_list("status", status),
-        is_professional: query.read("is_professional", truth),
-        created: TimeRange {
-            from: query.read_time("created_from", false),
-            to: query.read_time("created_to", true),
-        },
-        last_login: TimeRange {
-            from: query.read_time("last_login_from", false),
-            to: query.read_time("last_login_to", true),
-        },
-        inactive_since: None,
-        locales: query.read_list("locale", Locale::parse),
-        is_public: false,
-    };
-    let order = match (query.read("sort", UserOrder::parse), &filter.text) {
-        (Some(order), _) => order,
-        (None, Some(_)) => UserOrder::BestMatch,
-        (None, None) => UserOrder::default(),
-    };
+    let selection = selection(query);
+    let order = selection.in_order(query.read("sort", UserOrder::parse));
     let search = UserQuery {
-        filter,
-        inactive_for: query.read("inactive_for", span),
+        selection,
         order,
         count_exactly: query.read("count", exactly).is_some(),
     };
@@ -173,59 +142,11 @@ pub(super) fn cursor(query: &mut Query) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
-fn role(text: &str) -> Result<Role, Rule> {
-    let known = Role::ALL.iter().find(|role| role.as_str() == text);
-    known
-        .copied()
-        .ok_or_else(|| one_of(&Role::ALL.map(Role::as_str)))
-}
-
-fn status(text: &str) -> Result<Status, Rule> {
-    let known = Status::ALL.iter().find(|status| status.as_str() == text);
-    known
-        .copied()
-        .ok_or_else(|| one_of(&Status::ALL.map(Status::as_str)))
-}
-
-fn truth(text: &str) -> Result<bool, Rule> {
-    text.parse().map_err(|_| one_of(&["true", "false"]))
-}
-
 fn exactly(text: &str) -> Result<(), Rule> {
     match text {
         "exact" => Ok(()),
-        _ => Err(one_of(&["exact"])),
+        _ => Err(Rule::one_of(&["exact"])),
     }
-}
-
-pub(super) fn one_of(known: &[&str]) -> Rule {
-    Rule {
-        kind: "unknown_value",
-        message: format!("must be one of: {}", known.join(", ")).into(),
-    }
-}
-
-/// So many hours, days, weeks or years of 365 days.
-fn span(text: &str) -> Result<TimeDelta, Rule> {
-    const INVALID: Rule = Rule::new(
-        "invalid_span",
-        "must be a number from 1 to 9999 and a unit: h, d, w or y, such as 24h, 7d or 1y",
-    );
-    let unit = text.chars().last().ok_or(INVALID)?;
-    let number = text.strip_suffix(unit).unwrap_or_default();
-    let is_plain = number.bytes().all(|b| b.is_ascii_digit());
-    let number: i64 = number.parse().map_err(|_| INVALID)?;
-    if !is_plain || !(1..=9999).contains(&number) {
-        return Err(INVALID);
-    }
-    match unit {
-        'h' => TimeDelta::try_hours(number),
-        'd' => TimeDelta::try_days(number),
-        'w' => TimeDelta::try_weeks(number),
-        'y' => TimeDelta::try_days(number * 365),
-        _ => None,
-    }
-    .ok_or(INVALID)
 }
 
 /// What is searched for.

@@ -17,7 +17,7 @@ use super::{
     },
     user_body::{RoleName, UserBody, UserIdParam},
     user_list::{self, UserListBody},
-    user_query::ListParams,
+    user_query::{PageParams, SelectionParams},
 };
 use crate::{
     domain::{
@@ -52,7 +52,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
 /// Filters narrow the list together. An unknown parameter, field or value is refused, and what exists is told.
 #[utoipa::path(
     get, path = "/users/", operation_id = "list_users", tag = "users", security(("password" = [])),
-    params(ListParams),
+    params(SelectionParams, PageParams),
     responses(
         (status = 200, description = "A page of users, newest last where no other order is asked for", body = UserListBody),
         Unauthenticated, Forbidden, Invalid, Internal, Unavailable
@@ -267,7 +267,7 @@ async fn lock(
     Authenticated(ctx): Authenticated,
     Id(id): Id,
 ) -> Answer<axum::Json<UserBody>> {
-    let user = state.services.users.lock(&ctx, id).await?;
+    let user = state.services.users.lock(&ctx, id, None).await?;
     Ok(axum::Json(UserBody::new(&state, user)))
 }
 

@@ -4,6 +4,7 @@
 //! The order of a handler's arguments is the order in which they are checked: first the actor, then
 //! the path and the query, and the body last.
 
+mod accept;
 mod body;
 mod context;
 mod cookies;
@@ -11,6 +12,7 @@ mod idempotency;
 mod params;
 mod query;
 
+pub use accept::Accepted;
 pub use body::{Form, Json, JsonOrForm, MAX_BODY};
 pub use context::{Anyone, Authenticated, PeerAddress, SamePage, UserOrService};
 pub(super) use context::{authorization, context};

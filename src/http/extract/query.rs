@@ -4,7 +4,6 @@
 use std::{convert::Infallible, str::FromStr};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use url::form_urlencoded;
 
 use crate::{
@@ -149,11 +148,6 @@ impl Query {
         })
     }
 
-    /// Reads a time; of a day that is named alone the first moment, or the last.
-    pub fn read_time(&mut self, name: &'static str, is_end: bool) -> Option<DateTime<Utc>> {
-        self.read(name, |text| time(text, is_end))
-    }
-
     /// What was read, if nothing is wrong.
     ///
     /// # Errors
@@ -168,36 +162,6 @@ impl Query {
     }
 }
 
-/// A time (RFC 3339) or a day in UTC.
-fn time(text: &str, is_end: bool) -> Result<DateTime<Utc>, Rule> {
-    const INVALID: Rule = Rule::new(
-        "invalid_time",
-        "must be a time such as 2026-11-21T08:15:00Z, or a day such as 2026-11-21",
-    );
-    let time = if let Ok(day) = text.parse::<NaiveDate>() {
-        let start = day.and_time(NaiveTime::MIN).and_utc();
-        if is_end {
-            let next = start.checked_add_days(Days::new(1)).ok_or(INVALID)?;
-            next - TimeDelta::microseconds(1)
-        } else {
-            start
-        }
-    } else {
-        // A plus that nobody escaped has become a blank.
-        let text = text.replace(' ', "+");
-        DateTime::parse_from_rfc3339(&text)
-            .map_err(|_| INVALID)?
-            .to_utc()
-    };
-    // What PostgreSQL can tell.
-    let years = 1..=9999;
-    if years.contains(&chrono::Datelike::year(&time)) {
-        Ok(time)
-    } else {
-        Err(INVALID)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,32 +172,6 @@ mod tests {
                 .into_owned()
                 .collect(),
             errors: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_day_begins_with_its_first_and_ends_with_its_last_moment() {
-        for (text, is_end, read) in [
-            ("2026-11-21", false, "2026-11-21T00:00:00+00:00"),
-            ("2026-11-21", true, "2026-11-21T23:59:59.999999+00:00"),
-            ("2026-11-21T08:15:00Z", true, "2026-11-21T08:15:00+00:00"),
-            (
-                "2026-11-21T08:15:00 02:00",
-                false,
-                "2026-11-21T06:15:00+00:00",
-            ),
-        ] {
-            assert_eq!(time(text, is_end).unwrap().to_rfc3339(), read);
-        }
-        for bad in [
-            "",
-            "today",
-            "2026-13-01",
-            "2026-11-21 08:15",
-            "262000-01-01",
-            "0000-01-01",
-        ] {
-            assert!(time(bad, true).is_err(), "{bad}");
         }
     }
 

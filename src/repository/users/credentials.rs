@@ -19,7 +19,7 @@ pub struct Credentials {
     pub is_verified: bool,
     /// Whether an administrator locked the account.
     pub is_locked: bool,
-    /// Whether its owner has deleted it.
+    /// Whether it was deleted, and is to be erased.
     pub is_deleted: bool,
 }
 

@@ -1,11 +1,15 @@
 //! Making administrators, without a registration.
 
+use sqlx::PgConnection;
 use tracing::instrument;
 
 use super::{NewAccount, Registration};
 use crate::{
-    domain::{actor::Actor, audit::Action, id::UserId, role::Role, user::User},
-    error::{Error, ErrorCode, Result},
+    domain::{
+        audit::Action, id::UserId, password::PasswordHash, permission::Permission, role::Role,
+        user::User,
+    },
+    error::Result,
     repository::users,
     services::Ctx,
 };
@@ -26,41 +30,50 @@ impl Registration {
     ///
     /// # Errors
     ///
-    /// [`Error::Forbidden`] for anybody else; [`Error::Invalid`] without an address;
+    /// [`Error::Forbidden`](crate::error::Error::Forbidden) for anybody else;
+    /// [`Error::Invalid`](crate::error::Error::Invalid) without an address;
     /// [`ErrorCode::EmailAlreadyExists`], [`ErrorCode::PhoneNumberAlreadyExists`],
     /// [`ErrorCode::NicknameAlreadyExists`].
+    ///
+    /// [`ErrorCode::EmailAlreadyExists`]: crate::error::ErrorCode::EmailAlreadyExists
+    /// [`ErrorCode::PhoneNumberAlreadyExists`]: crate::error::ErrorCode::PhoneNumberAlreadyExists
+    /// [`ErrorCode::NicknameAlreadyExists`]: crate::error::ErrorCode::NicknameAlreadyExists
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn create_admin(&self, ctx: &Ctx, account: NewAccount) -> Result<User> {
-        if !matches!(ctx.actor, Actor::System | Actor::Operator) {
-            return Err(Error::Forbidden(ErrorCode::OperationNotPermitted));
-        }
-        account.address()?;
+        ctx.require(Permission::VouchForAddress)?;
         account.check()?;
+        account.address()?;
         let hash = self.hasher.hash(&account.password).await?;
         let mut transaction = self.platform.pool.begin().await?;
-        self.claim_first(&mut transaction, ctx).await?;
-        let mut user = self.user(ctx, account, Role::Admin);
-        user.0.email_verified_at = Some(ctx.now);
         let user = self
-            .insert(
-                &mut transaction,
-                ctx,
-                Action::AdministratorMade,
-                user,
-                &hash,
-                None,
-            )
+            .insert_admin(&mut transaction, ctx, account, &hash)
             .await?;
         transaction.commit().await?;
         self.made(&user);
         Ok(user)
     }
 
+    /// Stores an administrator, who takes the place of the first user if that is free: nobody else becomes
+    /// administrator by registering. His address counts as verified.
+    pub(super) async fn insert_admin(
+        &self,
+        connection: &mut PgConnection,
+        ctx: &Ctx,
+        account: NewAccount,
+        hash: &PasswordHash,
+    ) -> Result<User> {
+        self.claim_first(connection, ctx).await?;
+        let mut user = self.user(ctx, account, Role::Admin);
+        user.0.email_verified_at = Some(ctx.now);
+        let action = Action::AdministratorMade;
+        self.insert(connection, ctx, action, user, hash, None).await
+    }
+
     /// Makes the administrator whom a setting asks for, once: not again when he was deleted.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] without an address; if the database fails.
+    /// [`Error::Invalid`](crate::error::Error::Invalid) without an address; if the database fails.
     ///
     /// # Concurrency
     ///
@@ -88,18 +101,8 @@ impl Registration {
             transaction.commit().await?;
             return Ok(EnsuredAdmin::MadeBefore);
         }
-        self.claim_first(&mut transaction, ctx).await?;
-        let mut user = self.user(ctx, account, Role::Admin);
-        user.0.email_verified_at = Some(ctx.now);
         let user = self
-            .insert(
-                &mut transaction,
-                ctx,
-                Action::AdministratorMade,
-                user,
-                &hash,
-                None,
-            )
+            .insert_admin(&mut transaction, ctx, account, &hash)
             .await?;
         transaction.commit().await?;
         Ok(EnsuredAdmin::Made(user.id))

@@ -67,14 +67,16 @@ async fn the_log_is_verified_shown_and_exported() {
     let two = program
         .run(&["audit", "list", "--json", "--limit", "2"], "")
         .await;
-    assert_eq!(two.expect(0).stdout.lines().count(), 2);
+    let two = json(&two.expect(0));
+    assert_eq!(two["items"].as_array().unwrap().len(), 2);
+    assert_eq!(two["items"][0]["action"], "session_opened");
 
     let wrong = program
         .run(&["audit", "list", "--action", "nonsense"], "")
         .await;
-    let wrong = wrong.expect(1).stderr;
+    let wrong = wrong.expect(2).stderr;
     assert!(
-        wrong.contains("--action must be one of user_registered"),
+        wrong.contains("--action: must be one of user_registered"),
         "{wrong}"
     );
     let other = "0".repeat(64);

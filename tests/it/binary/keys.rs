@@ -100,6 +100,11 @@ async fn rotate_replaces_the_key_of_running_servers_and_no_token_is_refused() {
         lines[2..].iter().all(|line| line[3].ends_with('Z')),
         "{listed}"
     );
+    let keys = program.run(&["keys", "list", "--json"], "").await;
+    let keys: Value = serde_json::from_str(&keys.expect(0).stdout).unwrap();
+    assert_eq!(keys.as_array().unwrap().len(), 4, "{keys}");
+    assert_eq!(keys[0]["kid"], *kids[2]);
+    assert_eq!(keys[0]["retired_at"], Value::Null);
     let known: Vec<_> = lines[1..].iter().map(|line| line[0]).collect();
     assert!(known.contains(&&*kid(&old)), "{listed}");
     assert!(

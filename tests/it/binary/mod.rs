@@ -17,6 +17,8 @@ mod smoke;
 mod stopping;
 mod storm;
 mod strange_requests;
+mod users;
+mod users_export;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 

@@ -216,7 +216,7 @@ async fn a_manager_who_is_demoted_edits_before_that_or_not_at_all() {
             ..Ctx::system(RequestId(Uuid::nil()), app.clock.now())
         };
         let users = &app.app.services.users;
-        let late = users.lock(&stale, UserId(user.id)).await.unwrap_err();
+        let late = users.lock(&stale, UserId(user.id), None).await.unwrap_err();
         assert_eq!(late.code(), ErrorCode::OperationNotPermitted);
     }
     discard_mail(app).await;

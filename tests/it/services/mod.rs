@@ -9,7 +9,9 @@ mod adoption_refused;
 mod mail_delivery;
 mod mail_smtp;
 mod maintenance;
+mod operators;
 mod signing_keys;
+mod user_export;
 
 use crate::support::app::TestApp;
 

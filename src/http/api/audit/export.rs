@@ -1,18 +1,12 @@
 //! Many entries: as lines of JSON, or as CSV.
 
-use axum::{
-    body::{Body, Bytes},
-    http::header,
-    response::{IntoResponse as _, Response},
-};
 use chrono::SecondsFormat;
-use futures::{Stream, StreamExt as _};
 
-use super::{AuditEntryBody, query::Kind};
+use super::AuditEntryBody;
 use crate::{
-    domain::{audit::AuditEntry, id::RequestId},
+    domain::{audit::AuditEntry, file_format::FileFormat},
     error::Result,
-    infra::csv,
+    infra::csv::{self, Lines},
 };
 
 /// The columns, in the order of the members of [`AuditEntryBody`].
@@ -34,32 +28,40 @@ const COLUMNS: [&str; 15] = [
     "after",
 ];
 
-/// The first line of a table of entries.
+/// What stands before the first entry of a file.
 #[must_use]
-pub fn csv_head() -> Vec<u8> {
-    csv::line(COLUMNS)
+pub fn head(format: FileFormat) -> Vec<u8> {
+    match format {
+        FileFormat::Ndjson => Vec::new(),
+        FileFormat::Csv => csv::line(COLUMNS),
+    }
 }
 
-/// An entry as a line.
-pub struct Written(pub AuditEntry);
-
-impl Written {
-    /// As a JSON object.
-    ///
-    /// # Errors
-    ///
-    /// Never by what the database holds.
-    pub fn ndjson(self) -> Result<Vec<u8>> {
-        let body = AuditEntryBody::try_from(self.0)?;
-        let mut line = serde_json::to_vec(&body).map_err(anyhow::Error::from)?;
-        line.push(b'\n');
-        Ok(line)
+/// A line for each entry of a file.
+///
+/// # Errors
+///
+/// Never by what the database holds.
+pub fn lines(format: FileFormat, entries: Vec<AuditEntry>) -> Result<Vec<u8>> {
+    match format {
+        FileFormat::Ndjson => objects(entries),
+        FileFormat::Csv => Ok(rows(&entries)),
     }
+}
 
-    /// As a line of a table.
-    #[must_use]
-    pub fn csv(&self) -> Vec<u8> {
-        let entry = &self.0;
+fn objects(entries: Vec<AuditEntry>) -> Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for entry in entries {
+        let body = AuditEntryBody::try_from(entry)?;
+        serde_json::to_writer(&mut lines, &body).map_err(anyhow::Error::from)?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
+}
+
+fn rows(entries: &[AuditEntry]) -> Vec<u8> {
+    let mut lines = Lines::default();
+    for entry in entries {
         let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let cells = [
@@ -79,49 +81,10 @@ impl Written {
             text(&entry.before),
             text(&entry.after),
         ];
-        csv::line(cells.iter().map(String::as_str))
-    }
-}
-
-/// An answer of all these entries. Where the database fails on the way the answer breaks off, which
-/// clients notice: its end is missing.
-pub(super) fn answer(
-    kind: Kind,
-    request_id: RequestId,
-    entries: impl Stream<Item = Result<Vec<AuditEntry>>> + Send + 'static,
-) -> Response {
-    let head = match kind {
-        Kind::Ndjson => Vec::new(),
-        Kind::Csv => csv_head(),
-    };
-    let head = futures::stream::once(async { Ok(Bytes::from(head)) });
-    let lines = entries.map(move |batch| {
-        let written = batch.and_then(|batch| lines(kind, batch));
-        written.inspect_err(|error| {
-            tracing::error!(%request_id, %error, "an export of the audit log broke off");
-        })
-    });
-    let (media_type, name) = match kind {
-        Kind::Ndjson => ("application/x-ndjson", "audit-log.ndjson"),
-        Kind::Csv => ("text/csv; charset=utf-8", "audit-log.csv"),
-    };
-    let headers = [
-        (header::CONTENT_TYPE, media_type.to_owned()),
-        (
-            header::CONTENT_DISPOSITION,
-            format!("attachment; filename=\"{name}\""),
-        ),
-    ];
-    (headers, Body::from_stream(head.chain(lines))).into_response()
-}
-
-fn lines(kind: Kind, batch: Vec<AuditEntry>) -> Result<Bytes> {
-    let mut lines = Vec::new();
-    for entry in batch.into_iter().map(Written) {
-        match kind {
-            Kind::Ndjson => lines.extend(entry.ndjson()?),
-            Kind::Csv => lines.extend(entry.csv()),
+        for cell in cells {
+            lines.cell(&cell);
         }
+        lines.end();
     }
-    Ok(lines.into())
+    lines.into_bytes()
 }

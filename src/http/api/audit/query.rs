@@ -2,15 +2,13 @@
 
 use std::convert::Infallible;
 
-use axum::{
-    extract::FromRequestParts,
-    http::{header, request::Parts},
-};
+use axum::{extract::FromRequestParts, http::request::Parts};
 use url::form_urlencoded;
 
 use crate::{
-    domain::audit::AuditFilter,
+    domain::{audit::AuditFilter, file_format::FileFormat},
     error::{Error, FieldError, Result, Rule},
+    http::{api::download::format_of, extract::Accepted},
     services::audit::MAX_LIMIT,
 };
 
@@ -26,35 +24,19 @@ const MAX_PARAMETERS: usize = 32;
 pub(super) enum Format {
     /// A page, as JSON.
     Page,
-    /// All that match, in one of these.
-    All(Kind),
-}
-
-/// A format of many entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A JSON object a line.
-    Ndjson,
-    /// A table.
-    Csv,
+    /// All that match, as a file.
+    All(FileFormat),
 }
 
 impl<S: Sync> FromRequestParts<S> for Format {
     type Rejection = Infallible;
 
     /// The first media type of `Accept` that we write; a page where none is named.
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let accepted = parts.headers.get_all(header::ACCEPT).iter();
-        let accepted = accepted.filter_map(|value| value.to_str().ok());
-        let mut named = accepted.flat_map(|value| value.split(',')).map(|range| {
-            let essence = range.split(';').next().unwrap_or_default();
-            essence.trim().to_ascii_lowercase()
-        });
-        let found = named.find_map(|essence| match &*essence {
-            "application/x-ndjson" => Some(Self::All(Kind::Ndjson)),
-            "text/csv" => Some(Self::All(Kind::Csv)),
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let Accepted(accepted) = Accepted::from_request_parts(parts, state).await?;
+        let found = accepted.iter().find_map(|essence| match &**essence {
             "application/json" | "application/*" | "*/*" => Some(Self::Page),
-            _ => None,
+            other => format_of(other).map(Self::All),
         });
         Ok(found.unwrap_or(Self::Page))
     }

@@ -1,0 +1,207 @@
+//! `users export`.
+
+use std::{
+    future::pending,
+    io::{self, IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use futures::TryStreamExt as _;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use super::filters::Filters;
+use crate::{
+    cli::{
+        exit::Refusal,
+        options::{FileFormat, Wrong, wrong},
+        output::{self, Format},
+        runtime::Session,
+    },
+    domain::{file_format, user_selection::UserSelection},
+    infra::{user_writer::UserWriter, whole_file::WholeFile},
+    services::user_search::{Paging, UserQuery},
+};
+
+/// How standard output is called.
+const STANDARD_OUTPUT: &str = "-";
+
+/// Which users, and where to.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Export {
+    #[command(flatten)]
+    filters: Filters,
+    /// How; without it by the end of the file's name, else ndjson.
+    #[arg(long, value_enum)]
+    format: Option<FileFormat>,
+    /// Where to: a file that only you can read, and that is there when all is in it; - is standard output.
+    #[arg(long, short, value_name = "FILE", default_value = STANDARD_OUTPUT)]
+    output: PathBuf,
+    /// Replace the file if it is there.
+    #[arg(long)]
+    force: bool,
+    /// With the hashes of passwords: keep the file as safe as the database.
+    #[arg(long)]
+    password_hashes: bool,
+    #[command(flatten)]
+    told: Format,
+}
+
+/// What was done.
+#[derive(Serialize)]
+struct Exported {
+    users: u64,
+    file: PathBuf,
+    format: &'static str,
+    password_hashes: bool,
+}
+
+pub(super) async fn run(options: Export) -> anyhow::Result<()> {
+    let mut errors = Wrong::default();
+    let selection = options.filters.read(&mut errors);
+    let selection = errors.finish(selection)?;
+    let to_file = options.output.as_os_str() != STANDARD_OUTPUT;
+    if options.told.is_json() && !to_file {
+        let why = "tells what was written to a file: give --output FILE";
+        return Err(wrong("--json", "conflict", why).into());
+    }
+    let target = match to_file {
+        true => Target::File(begin(&options.output, options.force)?),
+        false => Target::Standard,
+    };
+    let format = options.format.map(Into::into);
+    let of_name = || file_format::FileFormat::of_file(&options.output.to_string_lossy());
+    let format = format
+        .or_else(of_name)
+        .unwrap_or(file_format::FileFormat::Ndjson);
+    let hashes = options.password_hashes;
+    let work = async |session: &Session| write(session, &selection, format, hashes, target).await;
+    let users = Session::with(work).await?;
+    if !to_file {
+        return Ok(());
+    }
+    let exported = Exported {
+        users,
+        file: options.output,
+        format: format.as_str(),
+        password_hashes: hashes,
+    };
+    options.told.print(&exported, |exported| {
+        format!("{users} users are in {}\n", exported.file.display())
+    })
+}
+
+fn begin(path: &Path, replaces: bool) -> anyhow::Result<WholeFile> {
+    match WholeFile::begin(path, replaces) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let why = format!(
+                "{} is there already: give --force to replace it",
+                path.display()
+            );
+            Err(Refusal(why).into())
+        }
+        begun => begun.with_context(|| format!("can't write {}", path.display())),
+    }
+}
+
+/// Where it is written to.
+enum Target {
+    Standard,
+    File(WholeFile),
+}
+
+impl Target {
+    /// Writes, and answers whether somebody takes it: `head` leaves when it has seen enough.
+    fn take(&mut self, bytes: &[u8]) -> anyhow::Result<bool> {
+        match self {
+            Self::Standard => output::pass_on(bytes),
+            Self::File(file) => {
+                file.write_all(bytes).context("can't write the file")?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        match self {
+            Self::Standard => Ok(()),
+            Self::File(file) => file.finish().context("can't write the file"),
+        }
+    }
+}
+
+/// Writes them, and answers how many they were.
+async fn write(
+    session: &Session,
+    selection: &UserSelection,
+    format: file_format::FileFormat,
+    with_hashes: bool,
+    mut target: Target,
+) -> anyhow::Result<u64> {
+    let progress = progress(session, selection, &target).await?;
+    let exports = &session.app.services.user_export;
+    let users = exports.stream(&session.ctx, selection, with_hashes).await?;
+    let mut users = Box::pin(users);
+    let writer = UserWriter::new(format, with_hashes);
+    let is_file = matches!(target, Target::File(_));
+    let interrupted = async {
+        match is_file {
+            true => tokio::signal::ctrl_c().await,
+            // There it just ends.
+            false => pending().await,
+        }
+    };
+    tokio::pin!(interrupted);
+    let mut count = 0;
+    let mut is_taken = target.take(&writer.head())?;
+    while is_taken {
+        let batch = tokio::select! {
+            batch = users.try_next() => batch?,
+            _ = &mut interrupted => bail!("interrupted: no file was written"),
+        };
+        let Some(batch) = batch else { break };
+        is_taken = target.take(&writer.lines(&batch)?)?;
+        count += batch.len() as u64;
+        progress.set_position(count);
+    }
+    // Its end stands in the audit log.
+    drop(users);
+    progress.finish_and_clear();
+    target.finish()?;
+    Ok(count)
+}
+
+/// A bar on standard error, where that is a terminal and the users aren't written to the same.
+async fn progress(
+    session: &Session,
+    selection: &UserSelection,
+    target: &Target,
+) -> anyhow::Result<ProgressBar> {
+    if matches!(target, Target::Standard) && io::stdout().is_terminal() {
+        return Ok(ProgressBar::hidden());
+    }
+    let progress = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if progress.is_hidden() {
+        return Ok(progress);
+    }
+    let is_everybody = selection.given().is_empty();
+    let template = match is_everybody {
+        true => "{wide_bar} {human_pos}/{human_len} users, {per_sec}, {eta} left",
+        // How many pass the filters only the end tells.
+        false => "{spinner} {human_pos} users, {per_sec}",
+    };
+    let style = ProgressStyle::with_template(template).context("can't show the progress")?;
+    progress.set_style(style);
+    if is_everybody {
+        let first = Paging::Cursor {
+            cursor: None,
+            limit: 1,
+        };
+        let search = &session.app.services.user_search;
+        let page = search.browse(&session.ctx, UserQuery::default(), first);
+        progress.set_length(page.await?.total.count);
+    }
+    Ok(progress)
+}
