@@ -57,6 +57,7 @@ use crate::{
         session_cache::SessionCache,
         sessions::{self, Sessions},
         signing_keys::SigningKeys,
+        user_imports::{self, UserImports},
         user_search::UserSearch,
         users::Users,
         verification::Verification,
@@ -243,7 +244,20 @@ impl App {
             Arc::clone(&cursors),
             config.audit.retention,
         ));
+        let user_imports = Arc::new(UserImports::new(
+            platform.clone(),
+            Arc::clone(&hasher),
+            Arc::clone(&cache),
+            Arc::clone(&mails),
+            Arc::clone(&roles),
+            Sealer::new(secret_key.expose_secret().as_bytes(), "user import"),
+            user_imports::Options {
+                phone_default_region: config.accounts.phone_default_region,
+                max_bytes: config.accounts.import_max_bytes,
+            },
+        ));
         let services = Services {
+            user_imports,
             registration: Arc::new(Registration::new(
                 platform.clone(),
                 hasher,

@@ -1,5 +1,7 @@
 //! `user-management users …`.
 
+mod import;
+
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
@@ -25,6 +27,11 @@ pub(super) enum Command {
     /// The password is read from standard input: at a terminal it is asked for, else it is the
     /// first line.
     CreateAdmin(CreateAdmin),
+    /// Import users from a file of any size: good rows go in, and what is wrong with others is told.
+    ///
+    /// The exit code is 4 where rows were rejected. An import that was stopped or killed goes on with
+    /// `--resume`, and comes to the same end.
+    Import(import::Import),
 }
 
 /// Who.
@@ -40,6 +47,7 @@ pub(super) struct CreateAdmin {
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::CreateAdmin(options) => create_admin(options).await,
+        Command::Import(options) => import::run(options).await,
     }
 }
 

@@ -36,11 +36,13 @@ pub enum Permission {
     RestoreUser,
     /// Read and verify the audit log.
     ReadAuditLog,
+    /// Make and change users as a file says.
+    ImportUsers,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::BrowseUsers,
         Self::ReadUser,
         Self::EditUser,
@@ -56,6 +58,7 @@ impl Permission {
         Self::ManageDatabase,
         Self::RestoreUser,
         Self::ReadAuditLog,
+        Self::ImportUsers,
     ];
 }
 
@@ -77,9 +80,10 @@ impl Role {
                 Self::Anonymous | Self::Authenticated => false,
                 Self::Manager | Self::Admin => true,
             },
-            Permission::IntrospectTokens | Permission::RestoreUser | Permission::ReadAuditLog => {
-                self == Self::Admin
-            }
+            Permission::IntrospectTokens
+            | Permission::RestoreUser
+            | Permission::ReadAuditLog
+            | Permission::ImportUsers => self == Self::Admin,
             Permission::ListKeys | Permission::RotateKeys | Permission::ManageDatabase => false,
         }
     }
@@ -138,6 +142,7 @@ mod tests {
         ManageDatabase: 
         RestoreUser: ADMIN
         ReadAuditLog: ADMIN
+        ImportUsers: ADMIN
         ANONYMOUS outranks: 
         AUTHENTICATED outranks: ANONYMOUS
         MANAGER outranks: ANONYMOUS AUTHENTICATED

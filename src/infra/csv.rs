@@ -22,10 +22,28 @@ pub fn line<'a>(cells: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
         .expect("memory takes whatever is written to it")
 }
 
+/// What begins a formula.
+const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
+/// Whether it is a formula, or would be without the apostrophes before it: of those, too, one more is
+/// written, so that each cell can be told from what it was made of.
+fn is_formula(cell: &str) -> bool {
+    cell.trim_start_matches('\'').starts_with(FORMULA)
+}
+
 fn harmless(cell: &str) -> String {
-    match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    match is_formula(cell) {
         true => format!("'{cell}"),
         false => cell.to_owned(),
+    }
+}
+
+/// What a cell was before [`line`] wrote it: without the apostrophe before what looks like a formula.
+#[must_use]
+pub fn unharmed(cell: &str) -> &str {
+    match cell.strip_prefix('\'') {
+        Some(formula) if is_formula(formula) => formula,
+        _ => cell,
     }
 }
 
@@ -52,5 +70,15 @@ mod tests {
         let text = String::from_utf8(line(cells)).unwrap();
         let expected = "plain,,\"a,b\",\"say \"\"so\"\"\",\"two\nlines\",'=1+1,'+1,'-1,'@x,'\tx,\"'\rx\",a=b\r\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_was_neutralised_comes_back() {
+        for cell in [
+            "=1+1", "+49 30 1", "-", "@x", "\tx", "\rx", "plain", "", "'quoted'", "'", "'=1",
+            "''-1",
+        ] {
+            assert_eq!(unharmed(&harmless(cell)), cell);
+        }
     }
 }

@@ -10,4 +10,5 @@ pub mod password_hasher;
 pub mod random;
 pub mod sealer;
 pub mod secret_file;
+pub mod user_file;
 pub mod wake_up;

@@ -23,6 +23,7 @@ pub mod tokens;
 pub mod unlock;
 mod user_agent;
 pub mod user_body;
+pub mod user_imports;
 mod user_list;
 mod user_query;
 pub mod user_suggestions;
@@ -53,6 +54,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .merge(email_change::router())
         .merge(deletion::router())
         .merge(users::router())
+        .merge(user_imports::router())
         .merge(roles::router())
         .merge(user_suggestions::router())
         .merge(audit::router())

@@ -8,6 +8,7 @@ mod body;
 mod context;
 mod cookies;
 mod idempotency;
+mod multipart;
 mod params;
 mod query;
 
@@ -19,5 +20,6 @@ pub(super) use cookies::{check_not_foreign, cookies};
 pub use idempotency::{
     IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, IdempotencyParam, Idempotent, answer,
 };
-pub use params::{Id, MailLink, MailToken, Name, Nicknamed, SessionIdInPath};
+pub use multipart::{Multipart, Part, too_large};
+pub use params::{Id, ImportIdInPath, MailLink, MailToken, Name, Nicknamed, SessionIdInPath};
 pub use query::{Paged, Query};

@@ -28,6 +28,7 @@ mod roles;
 mod sessions;
 mod stolen_sessions;
 mod urls;
+mod user_imports;
 mod users;
 mod verification;
 mod welcome;

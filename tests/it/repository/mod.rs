@@ -21,6 +21,7 @@ mod schema;
 mod sessions;
 mod signing_keys;
 mod user_counts;
+mod user_imports;
 mod user_preferences;
 mod user_search;
 mod users;

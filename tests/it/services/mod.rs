@@ -10,6 +10,7 @@ mod mail_delivery;
 mod mail_smtp;
 mod maintenance;
 mod signing_keys;
+mod user_imports;
 
 use crate::support::app::TestApp;
 
