@@ -15,7 +15,7 @@ mod step;
 mod upload;
 mod write;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use sqlx::PgConnection;
 use tracing::instrument;
@@ -44,6 +44,10 @@ use crate::{
 
 pub use upload::{IMPORT_USERS, Ran, Upload};
 
+/// How often, and how long apart, a file is tried that somebody imports: he may have been killed just now,
+/// which the database notices a moment later.
+const LOCK_TRIES: u32 = 6;
+const LOCK_PAUSE: Duration = Duration::from_millis(200);
 /// Errors of rows that are read at a time.
 const ERRORS_PAGE: i64 = 1000;
 
@@ -228,10 +232,15 @@ impl UserImports {
     /// is closed when it is dropped.
     async fn lock(&self, digest: &[u8; 32]) -> Result<PgConnection> {
         let mut connection = self.platform.pool.acquire().await?.detach();
-        match repository::try_lock(&mut connection, digest).await? {
-            true => Ok(connection),
-            false => Err(Error::Conflict(ErrorCode::ImportRunning)),
+        for attempt in 1..=LOCK_TRIES {
+            if repository::try_lock(&mut connection, digest).await? {
+                return Ok(connection);
+            }
+            if attempt < LOCK_TRIES {
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
         }
+        Err(Error::Conflict(ErrorCode::ImportRunning))
     }
 
     /// Does an import from where it stands, to its end.

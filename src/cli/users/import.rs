@@ -5,7 +5,7 @@ use std::{
     io::{BufWriter, Write as _},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -125,10 +125,8 @@ async fn work(
 ) -> anyhow::Result<(UserImport, Option<PathBuf>)> {
     let imports = &session.app.services.user_imports;
     let progress = Progress::new();
-    let last_line = Mutex::new(0);
     let mut tell = |so_far: &UserImport| {
         progress.show(so_far);
-        *last_line.lock().unwrap_or_else(PoisonError::into_inner) = so_far.place.line;
     };
     let importing = imports.import_file(
         &session.ctx,
@@ -143,13 +141,11 @@ async fn work(
     };
     progress.bar.finish_and_clear();
     let Some(ended) = ended else {
-        let line = *last_line.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = progress.rows.load(Ordering::Relaxed);
         if options.is_whole() {
             bail!("stopped: nothing was imported");
         }
-        bail!(
-            "stopped: the file is imported up to line {line}; the same command with --resume goes on"
-        );
+        bail!("stopped: {rows} rows are done; the same command with --resume goes on");
     };
     let ended = ended.map_err(|error| explain(error, options))?;
     let path = import.errors_file();

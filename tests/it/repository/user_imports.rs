@@ -18,7 +18,7 @@ use user_management::{
 use uuid::Uuid;
 
 use super::{after, noon};
-use crate::support::database::TestDatabase;
+use crate::support::{database::TestDatabase, eventually::wait_until};
 
 const DIGEST: [u8; 32] = [7; 32];
 
@@ -243,7 +243,10 @@ async fn one_connection_at_a_time_works_on_a_file() {
     assert!(!user_imports::try_lock(&mut second, &DIGEST).await.unwrap());
     assert!(user_imports::try_lock(&mut second, &[8; 32]).await.unwrap());
     first.close().await.unwrap();
-    assert!(user_imports::try_lock(&mut second, &DIGEST).await.unwrap());
+    wait_until("the database has noticed", async || {
+        user_imports::try_lock(&mut second, &DIGEST).await.unwrap()
+    })
+    .await;
 }
 
 #[tokio::test]
