@@ -94,8 +94,9 @@ impl<'a> Writer<'a> {
     pub(super) async fn end(self, import: &mut UserImport) -> Result<()> {
         let platform = &self.imports.platform;
         let (id, now) = (import.id, platform.clock.now());
-        let is_kept = !import.options.dry_run && !(import.options.atomic && self.rejected > 0);
-        let failure = (import.options.atomic && self.rejected > 0).then_some(NOT_ALL_GOOD);
+        let is_spoilt = import.options.atomic && self.rejected > 0;
+        let is_kept = !import.options.dry_run && !is_spoilt;
+        let failure = is_spoilt.then_some(NOT_ALL_GOOD);
         let mut transaction = match self.whole {
             Some(whole) if is_kept => whole,
             Some(whole) => {
