@@ -73,13 +73,15 @@ impl UserFile {
         }
     }
 
-    /// Whether it knows its columns, which the first row of a table names.
+    /// Whether it knows that the file is one of its kind, and its columns, which the first row of a
+    /// table names.
     #[must_use]
     pub fn has_head(&self) -> bool {
-        match &self.form {
+        let has_columns = match &self.form {
             Form::Table(table) => table.has_head(),
             Form::Objects(_) => true,
-        }
+        };
+        has_columns && self.opening.is_none()
     }
 
     /// Goes on at a place behind a record: what is fed next comes from there.

@@ -107,7 +107,7 @@ impl<'a> Step<'a> {
                 )));
             }
         }
-        if !self.made.is_empty() {
+        if !self.made.is_empty() && !self.import.options.dry_run {
             // Nobody becomes administrator by registering first any more.
             users::claim_first(connection, self.ctx.now).await?;
         }
@@ -115,12 +115,20 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// What the actor may do now; kept from changing until the transaction ends.
+    /// What the actor may do now; kept from changing until the transaction ends, where that is soon.
     async fn permitted_role(&self, connection: &mut PgConnection, by: &ImportedBy) -> Result<Role> {
         let Some((id, _)) = by.user else {
             return Ok(Role::Admin);
         };
-        match users::find_role_for_share(connection, id).await? {
+        let role = match self.import.options.is_whole() {
+            // A lock for as long as all of a file takes would keep him from logging in.
+            true => users::find(connection, id).await?.and_then(|user| {
+                let is_open = user.locked_at.is_none() && user.deletion_due_at.is_none();
+                is_open.then_some(user.role)
+            }),
+            false => users::find_role_for_share(connection, id).await?,
+        };
+        match role {
             Some(role) if role.grants(Permission::ImportUsers) => Ok(role),
             _ => Err(Error::Forbidden(ErrorCode::OperationNotPermitted)),
         }

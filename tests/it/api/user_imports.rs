@@ -3,6 +3,7 @@
 use axum::body::{Body, Bytes};
 use futures::stream;
 use serde_json::{Value, json};
+use sqlx::Executor as _;
 use user_management::{domain::role::Role, infra::clock::Clock as _};
 use uuid::Uuid;
 
@@ -234,6 +235,43 @@ async fn the_same_file_is_not_imported_twice_at_a_time() {
         "{}",
         errors.body
     );
+}
+
+#[tokio::test]
+async fn a_job_that_broke_off_goes_on_where_it_was() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let mut file = "email\n".to_owned();
+    for number in 0..1500 {
+        file += &format!("user{number}@example.com\n");
+    }
+    let begun = import(&app, &admin, &[("file", &file)]).await.expect(202);
+    let path = format!("/users/imports/{}", begun.text("id"));
+    let pool = &app.database.pool;
+    pool.execute(
+        "create function fail() returns trigger language plpgsql as $$ begin \
+         if new.email = 'user1200@example.com' then raise exception using errcode = 'disk_full'; end if; \
+         return new; end $$; \
+         create trigger fail before insert on users for each row execute function fail()",
+    )
+    .await
+    .unwrap();
+    app.run_jobs().await;
+    let broken = app.get(&path).by(&admin).send().await.expect(200).json();
+    assert_eq!(
+        (&broken["state"], &broken["rows"]["created"]),
+        (&json!("running"), &json!(1000))
+    );
+    assert_eq!(app.count("users").await, 1001);
+    pool.execute("drop trigger fail on users").await.unwrap();
+    app.clock.advance(chrono::TimeDelta::minutes(5));
+    app.run_jobs().await;
+    let done = app.get(&path).by(&admin).send().await.expect(200).json();
+    assert_eq!(
+        (&done["state"], &done["rows"]["created"]),
+        (&json!("done"), &json!(1500))
+    );
+    assert_eq!(app.count("users").await, 1501);
 }
 
 #[tokio::test]

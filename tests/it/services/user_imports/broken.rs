@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use user_management::{
-    domain::user_import::{ImportOptions, ImportState},
+    domain::user_import::{Format, ImportOptions, ImportState, OnConflict},
     error::{Error, ErrorCode, Result},
     repository::user_imports,
 };
@@ -110,7 +110,7 @@ async fn of_an_atomic_import_that_broke_off_nothing_stands_and_it_begins_again()
     assert_eq!(trial.counts.rejected, 23);
     let options = ImportOptions {
         dry_run: false,
-        on_conflict: user_management::domain::user_import::OnConflict::Skip,
+        on_conflict: OnConflict::Skip,
         ..options
     };
     break_at(&app, 1800).await;
@@ -155,6 +155,13 @@ async fn a_file_that_cannot_be_read_leaves_no_trace() {
         };
         assert!(fields[0].message.contains(reason), "{fields:?}");
     }
+    let objects = ImportOptions {
+        format: Format::Ndjson,
+        ..TABLE
+    };
+    let wide = TestFile::new("{\0}\0");
+    let refused = app.try_import(&wide, objects, false).await;
+    assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
     assert_eq!(app.count("user_imports").await, 0);
     assert_eq!(app.count("audit_log").await, 0);
 }
