@@ -38,7 +38,7 @@ fn harmless(cell: &str) -> String {
     }
 }
 
-/// What a cell was before [`line`] wrote it: without the apostrophe before what looks like a formula.
+/// What a cell was before [`line()`] wrote it: without the apostrophe before what looks like a formula.
 #[must_use]
 pub fn unharmed(cell: &str) -> &str {
     match cell.strip_prefix('\'') {
