@@ -58,6 +58,7 @@ use crate::{
         sessions::{self, Sessions},
         signing_keys::SigningKeys,
         user_export::UserExport,
+        user_imports::{self, UserImports},
         user_search::UserSearch,
         users::Users,
         verification::Verification,
@@ -244,7 +245,20 @@ impl App {
             Arc::clone(&cursors),
             config.audit.retention,
         ));
+        let user_imports = Arc::new(UserImports::new(
+            platform.clone(),
+            Arc::clone(&hasher),
+            Arc::clone(&cache),
+            Arc::clone(&mails),
+            Arc::clone(&roles),
+            Sealer::new(secret_key.expose_secret().as_bytes(), "user import"),
+            user_imports::Options {
+                phone_default_region: config.accounts.phone_default_region,
+                max_bytes: config.accounts.import_max_bytes,
+            },
+        ));
         let services = Services {
+            user_imports,
             registration: Arc::new(Registration::new(
                 platform.clone(),
                 hasher,

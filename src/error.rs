@@ -167,6 +167,10 @@ error_codes! {
     InvalidUnlockToken = "invalid_unlock_token", "Invalid or expired unlock token";
     /// A refresh token that is unknown, used or replaced, or whose session has ended.
     InvalidRefreshToken = "invalid_refresh_token", "Invalid or expired refresh token";
+    /// No such import of users.
+    ImportNotFound = "import_not_found", "Import not found";
+    /// An import of the same file by the same options hasn't ended.
+    ImportRunning = "import_running", "An import of this file hasn't ended yet";
     /// No live session of the caller's has this id.
     SessionNotFound = "session_not_found", "Session not found";
     /// A registered service didn't prove who it is.

@@ -11,7 +11,7 @@ use crate::{
     worker::{
         self, Worker, WorkerSettings,
         handlers::{
-            MailPasswordReset, NotifyAccountExists, NotifyLockout, OfferEmailChange,
+            ImportUsers, MailPasswordReset, NotifyAccountExists, NotifyLockout, OfferEmailChange,
             ResendVerification, SendMail, Sweep,
         },
         jobs_upkeep::{self, JobsUpkeep},
@@ -84,6 +84,10 @@ impl App {
             clock(),
         ))
         .handle(NotifyLockout::new(Arc::clone(&services.login), clock()))
+        .handle(ImportUsers::new(
+            Arc::clone(&services.user_imports),
+            clock(),
+        ))
         .handle(Sweep::new(Arc::clone(&services.maintenance), clock()))
         .handle(JobsUpkeep::new(self.pool.clone(), clock()))
         .every(maintenance::SWEEP, SWEEP_EVERY)

@@ -5,6 +5,7 @@ mod create;
 mod deletion;
 mod export;
 mod filters;
+mod import;
 mod list;
 mod reset_password;
 mod state;
@@ -55,6 +56,11 @@ pub(super) enum Command {
     /// What is written is what `users import` reads, in the order of ids. It isn't the state of one moment where
     /// users change meanwhile: each stands there once, as he was when he was read.
     Export(export::Export),
+    /// Import users from a file of any size: good rows go in, and what is wrong with others is told.
+    ///
+    /// The exit code is 4 where rows were rejected. An import that was stopped or killed goes on with
+    /// `--resume`, and comes to the same end.
+    Import(import::Import),
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
@@ -71,5 +77,6 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Delete(options) => deletion::delete(options).await,
         Command::Restore(options) => deletion::restore(options).await,
         Command::Export(options) => export::run(options).await,
+        Command::Import(options) => import::run(options).await,
     }
 }

@@ -25,6 +25,8 @@ pub struct AccountsConfig {
     pub phone_default_region: Region,
     /// How long an account that was deleted can be restored before it is erased.
     pub deletion_grace: TimeDelta,
+    /// Most bytes of an uploaded file of users.
+    pub import_max_bytes: u64,
 }
 
 /// An administrator to make at start.
@@ -79,6 +81,11 @@ impl AccountsConfig {
         if grace_days > 365 {
             reader.problem("ACCOUNT_DELETION_GRACE_DAYS", "must be from 0 to 365");
         }
+        let import_max_bytes = reader.with_default(
+            "IMPORT_MAX_BYTES",
+            "268435456",
+            "How large a file of users may be that is uploaded to `POST /users/import`, in bytes; `user-management users import` takes any.",
+        );
         let first_admin = match (email, password) {
             (Some(email), Some(password)) => first_admin(reader, &email, password),
             (None, None) => None,
@@ -97,6 +104,7 @@ impl AccountsConfig {
             hide_account_existence,
             phone_default_region,
             deletion_grace: TimeDelta::days(grace_days.into()),
+            import_max_bytes,
         }
     }
 }

@@ -60,6 +60,8 @@ names! {
         UserAdded = "user_added",
         /// The service at start, or an operator, made an administrator.
         AdministratorMade = "administrator_made",
+        /// An import of users from a file was begun; each of its users has an entry of his own.
+        UsersImported = "users_imported",
         /// An account's data were changed, its role left out.
         UserChanged = "user_changed",
         /// An account's role was changed.
@@ -169,6 +171,7 @@ impl Action {
             Permission::ExportPasswordHashes => Self::PasswordHashesExported,
             Permission::VouchForAddress => Self::EmailVerified,
             Permission::SetPassword => Self::PasswordSet,
+            Permission::ImportUsers => Self::UsersImported,
         }
     }
 }

@@ -41,6 +41,10 @@ id! {
     EmailChangeId
 }
 id! {
+    /// The id of an import of users: UUID of version 7.
+    ImportId
+}
+id! {
     /// A request's id: it stands in its log lines, its answer and its errors.
     RequestId
 }

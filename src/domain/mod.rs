@@ -35,6 +35,7 @@ pub mod session;
 pub mod signing_key;
 pub mod token;
 pub mod user;
+pub mod user_import;
 pub mod user_order;
 pub mod user_record;
 pub mod user_search;

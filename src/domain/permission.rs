@@ -44,11 +44,13 @@ pub enum Permission {
     VouchForAddress,
     /// Set a user's password: for operators, at the command line.
     SetPassword,
+    /// Make and change users as a file says.
+    ImportUsers,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::BrowseUsers,
         Self::ReadUser,
         Self::EditUser,
@@ -68,6 +70,7 @@ impl Permission {
         Self::ExportPasswordHashes,
         Self::VouchForAddress,
         Self::SetPassword,
+        Self::ImportUsers,
     ];
 }
 
@@ -92,7 +95,8 @@ impl Role {
             Permission::IntrospectTokens
             | Permission::RestoreUser
             | Permission::ReadAuditLog
-            | Permission::ExportUsers => self == Self::Admin,
+            | Permission::ExportUsers
+            | Permission::ImportUsers => self == Self::Admin,
             Permission::ListKeys
             | Permission::RotateKeys
             | Permission::ManageDatabase
@@ -160,6 +164,7 @@ mod tests {
         ExportPasswordHashes: 
         VouchForAddress: 
         SetPassword: 
+        ImportUsers: ADMIN
         ANONYMOUS outranks: 
         AUTHENTICATED outranks: ANONYMOUS
         MANAGER outranks: ANONYMOUS AUTHENTICATED

@@ -73,7 +73,8 @@ impl PhoneNumber {
     }
 
     /// The same for an older API whose clients have numbers such as `1234567890`, which no country
-    /// has: ten bare digits are kept as they stand. Only the adapter of that API may call this.
+    /// has: ten bare digits are kept as they stand. Only the adapter of that API may call this, and imports,
+    /// which bring back what an export has written.
     ///
     /// # Errors
     ///

@@ -28,6 +28,8 @@ pub const VERIFICATION_LIFETIME: TimeDelta = TimeDelta::hours(24);
 pub const UNLOCK_LIFETIME: TimeDelta = TimeDelta::hours(24);
 /// How long the link to a new password works.
 pub const RESET_LIFETIME: TimeDelta = TimeDelta::minutes(30);
+/// How long the link to a first password works, which somebody gets who didn't ask for it.
+pub const INVITATION_LIFETIME: TimeDelta = TimeDelta::days(7);
 /// How long a new address can be confirmed.
 pub const EMAIL_CHANGE_LIFETIME: TimeDelta = TimeDelta::hours(24);
 /// How long the old address can undo its change.

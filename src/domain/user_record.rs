@@ -1,4 +1,9 @@
-//! Users as records of a file: what an export writes and an import reads.
+//! Users as records of a file: what an export writes and an import reads. `imported.rs` beside checks
+//! what a record says.
+
+mod imported;
+
+pub use imported::{Field, ImportedSecret, ImportedUser};
 
 /// A column of a table of users, and a member of their JSON objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,6 +99,14 @@ impl Column {
         Self::PasswordHash,
     ];
 
+    /// By what an account is found: a file without one of them can't be imported.
+    pub const IDENTIFYING: [Self; 3] = [Self::Email, Self::PhoneNumber, Self::LegacyName];
+
+    /// What an import reads.
+    pub fn imported() -> impl Iterator<Item = Self> {
+        Self::EXPORTED.into_iter().chain([Self::Password])
+    }
+
     /// Its name in the head of a table and in objects.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -132,10 +145,7 @@ impl Column {
     /// The column of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::EXPORTED
-            .into_iter()
-            .chain([Self::Password])
-            .find(|column| column.name() == name)
+        Self::imported().find(|column| column.name() == name)
     }
 }
 
@@ -145,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_column_is_found_by_its_name() {
-        for column in Column::EXPORTED.into_iter().chain([Column::Password]) {
+        for column in Column::imported() {
             assert_eq!(Column::named(column.name()), Some(column));
         }
         assert_eq!(Column::named("Nickname"), None);

@@ -275,6 +275,10 @@ problems! {
         Error::Forbidden(ErrorCode::LastAdministrator),
         Error::Forbidden(ErrorCode::CrossSiteRequest)
     ];
+    /// There is no such import
+    ImportNotFound = NOT_FOUND [Error::NotFound(ErrorCode::ImportNotFound)];
+    /// An import of this file by these options hasn't ended
+    ImportRunning = CONFLICT [Error::Conflict(ErrorCode::ImportRunning)];
     /// There is no such user
     UserNotFound = NOT_FOUND [Error::NotFound(ErrorCode::UserNotFound)];
     /// Somebody else has this phone number or nickname; or the idempotency key was used with another
@@ -297,6 +301,8 @@ problems! {
     ];
     /// The body is larger than 64 KiB
     TooLarge = PAYLOAD_TOO_LARGE [Problem::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BodyTooLarge)];
+    /// The file is larger than `IMPORT_MAX_BYTES`
+    FileTooLarge = PAYLOAD_TOO_LARGE [Problem::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BodyTooLarge)];
     /// The body is of another media type
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE [
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::UnsupportedMediaType)

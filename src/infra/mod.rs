@@ -10,6 +10,7 @@ pub mod password_hasher;
 pub mod random;
 pub mod sealer;
 pub mod secret_file;
+pub mod user_file;
 pub mod user_writer;
 pub mod wake_up;
 pub mod whole_file;

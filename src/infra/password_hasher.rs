@@ -35,6 +35,8 @@ use crate::domain::{
 
 /// How long a request waits for a thread before it is turned away.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// How often somebody waits so long who has time.
+const PATIENCE: u32 = 30;
 /// How long a thread keeps a buffer that it doesn't use.
 const KEEP_BUFFER: Duration = Duration::from_secs(20);
 /// Blocks of 1 KiB that allocators ask the operating system for one by one, and give back at once
@@ -101,6 +103,7 @@ type Task = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
 /// [`LONGEST_WAIT`].
 pub struct PasswordHasher {
     tasks: Sender<Task>,
+    threads: usize,
     random: Arc<dyn Random>,
     params: Params,
     /// A hash of nothing anybody knows, compared with where there is no account.
@@ -133,6 +136,7 @@ impl PasswordHasher {
         let dummy = ImportedHash::parse(&dummy).expect("our hashes are of a known form");
         Ok(Self {
             tasks,
+            threads,
             random,
             params,
             dummy: Arc::new(dummy),
@@ -148,6 +152,26 @@ impl PasswordHasher {
         let (password, params, salt) = (password.clone(), self.params.clone(), self.random.bytes());
         self.run(move |memory| hash(password.expose(), &params, &salt, memory))
             .await
+    }
+
+    /// Hashes a password that nobody waits for: when others keep the threads busy it tries again.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] after half a minute.
+    pub async fn hash_when_free(&self, password: &Password) -> Result<PasswordHash, Busy> {
+        for _ in 1..PATIENCE {
+            if let Ok(hash) = self.hash(password).await {
+                return Ok(hash);
+            }
+        }
+        self.hash(password).await
+    }
+
+    /// How many passwords are hashed at a time.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads
     }
 
     /// A hash that no password has, and that takes as long to compare as any.

@@ -102,6 +102,36 @@ pub async fn insert(connection: &mut PgConnection, entry: &NewEntry) -> Result<i
     Ok(id)
 }
 
+/// Writes entries as [`insert`] does, in their order.
+///
+/// # Errors
+///
+/// If the database fails.
+///
+/// # Concurrency
+///
+/// As of [`insert`].
+pub async fn insert_all(connection: &mut PgConnection, entries: &[NewEntry]) -> Result<()> {
+    let entries: Vec<Value> = entries.iter().map(json).collect::<Result<_>>()?;
+    sqlx::query(
+        "with entry as ( \
+           insert into audit_log (at, actor_kind, actor_id, actor_name, action, subject_kind, subject_id, \
+             request_id, client_address, device, before, after, outcome) \
+           select e.at, e.actor_kind, e.actor_id, e.actor_name, e.action, e.subject_kind, e.subject_id, \
+             e.request_id, e.client_address, e.device, e.before, e.after, e.outcome \
+           from jsonb_to_recordset($1) as e (at timestamptz, actor_kind text, actor_id uuid, actor_name text, \
+             action text, subject_kind text, subject_id text, request_id uuid, client_address text, \
+             device text, before jsonb, after jsonb, outcome text) \
+           returning id \
+         ) \
+         insert into audit_pending (entry_id) select id from entry",
+    )
+    .bind(Value::Array(entries))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// The columns of [`Row`], of the table of this name.
 macro_rules! entry_columns {
     ($table:literal) => {

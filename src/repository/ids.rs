@@ -8,7 +8,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use crate::domain::id::{EmailChangeId, SessionId, UserId};
+use crate::domain::id::{EmailChangeId, ImportId, SessionId, UserId};
 
 macro_rules! uuids {
     ($($id:ident)+) => { $(
@@ -32,4 +32,4 @@ macro_rules! uuids {
     )+ };
 }
 
-uuids! { UserId SessionId EmailChangeId }
+uuids! { UserId SessionId EmailChangeId ImportId }

@@ -27,6 +27,7 @@ pub mod schema;
 pub mod search_words;
 pub mod sessions;
 pub mod signing_keys;
+pub mod user_imports;
 pub mod user_preferences;
 pub mod user_search;
 pub mod users;

@@ -39,6 +39,37 @@ pub async fn replace(
     Ok(())
 }
 
+/// Stores the first tokens of users, good until `expires_at`.
+///
+/// # Errors
+///
+/// If the database fails, also where one has a token of this purpose.
+pub async fn insert_all(
+    connection: &mut PgConnection,
+    tokens: &[(UserId, OneTimeToken)],
+    purpose: Purpose,
+    now: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+) -> Result<()> {
+    let users: Vec<_> = tokens.iter().map(|(user, _)| user.0).collect();
+    let digests: Vec<_> = tokens
+        .iter()
+        .map(|(_, token)| token.digest().to_vec())
+        .collect();
+    sqlx::query(
+        "insert into one_time_tokens (user_id, purpose, digest, created_at, expires_at) \
+         select user_id, $3, digest, $4, $5 from unnest($1::uuid[], $2::bytea[]) as t (user_id, digest)",
+    )
+    .bind(users)
+    .bind(digests)
+    .bind(purpose.as_str())
+    .bind(now)
+    .bind(expires_at)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// When the live token of this purpose was issued.
 ///
 /// # Errors

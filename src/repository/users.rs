@@ -2,6 +2,7 @@
 
 mod change;
 mod credentials;
+mod many;
 mod named;
 mod new;
 mod snapshot;
@@ -33,6 +34,7 @@ pub use credentials::{
     take_open_reset,
 };
 pub(super) use credentials::{OptionalCredentials, credentials_columns};
+pub use many::{Holder, NewUser, expect_many, find_holders, insert_all, replace};
 pub use named::find_named;
 pub use new::{
     claim_configured_admin, claim_first, insert, insert_unverified, is_configured_admin,

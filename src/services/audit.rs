@@ -173,6 +173,24 @@ impl Audit {
         Ok(())
     }
 
+    /// Writes what is done to many, in the transaction that does it.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub async fn record_all(
+        &self,
+        connection: &mut PgConnection,
+        ctx: &Ctx,
+        acts: impl IntoIterator<Item = Act>,
+    ) -> Result<()> {
+        let entries: Vec<_> = acts.into_iter().map(|act| self.entry(ctx, act)).collect();
+        match entries.is_empty() {
+            true => Ok(()),
+            false => audit_log::insert_all(connection, &entries).await,
+        }
+    }
+
     /// The entry of an act, for a statement that writes it itself.
     #[must_use]
     pub fn entry(&self, ctx: &Ctx, act: Act) -> NewEntry {

@@ -20,8 +20,8 @@ use crate::{
         message::{Mailbox, Message, MessageId},
         role_change::RoleChange,
         token::{
-            EMAIL_CHANGE_LIFETIME, EMAIL_UNDO_LIFETIME, OneTimeToken, Purpose, RESET_LIFETIME,
-            VERIFICATION_LIFETIME,
+            EMAIL_CHANGE_LIFETIME, EMAIL_UNDO_LIFETIME, INVITATION_LIFETIME, OneTimeToken, Purpose,
+            RESET_LIFETIME, VERIFICATION_LIFETIME,
         },
         user::User,
     },
@@ -301,6 +301,9 @@ impl Mails {
             Mail::PasswordReset => values
                 .link("link", link("password-reset", None)?)
                 .number("minutes", RESET_LIFETIME.num_minutes().unsigned_abs()),
+            Mail::Invitation => values
+                .link("link", link("password-reset", None)?)
+                .number("days", INVITATION_LIFETIME.num_days().unsigned_abs()),
             Mail::EmailChange => values
                 .link("link", link("confirm-email", envelope.email_change)?)
                 .number("hours", EMAIL_CHANGE_LIFETIME.num_hours().unsigned_abs()),

@@ -18,7 +18,7 @@ use crate::{
     error::Result,
     repository::{
         email_changes, idempotency_keys, jobs::JobKind, login_throttle, one_time_tokens, outbox,
-        search_words, sessions, signing_keys, users,
+        search_words, sessions, signing_keys, user_imports, users,
     },
 };
 
@@ -36,6 +36,11 @@ const ACCOUNTS_BATCH: u16 = 100;
 /// How long messages for others stay after they were consumed: to look into what went wrong.
 const KEEP_PUBLISHED: TimeDelta = TimeDelta::days(7);
 
+/// How long imports of users stay after they last got on, with what was wrong with their rows.
+const KEEP_IMPORTS: TimeDelta = TimeDelta::days(30);
+/// How long an upload may stand still before it is given up.
+const KEEP_UPLOADS: TimeDelta = TimeDelta::hours(1);
+
 /// Clears away what has expired.
 pub struct Maintenance {
     platform: Platform,
@@ -50,8 +55,8 @@ impl Maintenance {
 
     /// Erases accounts whose owners have let the time to restore them pass, and deletes expired
     /// sessions, tokens, changes of addresses, charges of logins and idempotency keys, and signing
-    /// keys that were retired and messages that were consumed long ago, and the oldest part of the audit log, a batch
-    /// at a time; and forgets words that nobody is called by any more.
+    /// keys that were retired, messages that were consumed and imports that ended long ago, and the oldest
+    /// part of the audit log, a batch at a time; and forgets words that nobody is called by any more.
     ///
     /// # Errors
     ///
@@ -68,6 +73,9 @@ impl Maintenance {
         while email_changes::sweep(&mut connection, now, batch).await? == u64::from(BATCH) {}
         let before = now - KEEP_PUBLISHED;
         while outbox::sweep(&mut connection, before, batch).await? == u64::from(BATCH) {}
+        let (before, uploads) = (now - KEEP_IMPORTS, now - KEEP_UPLOADS);
+        // One at a time: each may have a file and many errors.
+        while user_imports::sweep(&mut connection, before, uploads, 1).await? == 1 {}
         let override_ = self.platform.clock.database_override();
         while login_throttle::sweep(&mut connection, override_, batch).await? == u64::from(BATCH) {}
         while idempotency_keys::sweep(&mut connection, override_, batch).await? == u64::from(BATCH)

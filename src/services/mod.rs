@@ -36,6 +36,7 @@ pub mod session_cache;
 pub mod sessions;
 pub mod signing_keys;
 pub mod user_export;
+pub mod user_imports;
 pub mod user_search;
 pub mod users;
 pub mod verification;
@@ -47,8 +48,8 @@ use self::{
     idempotency::Idempotency, login::Login, mail::Mails, maintenance::Maintenance, me::Me,
     password_reset::PasswordReset, passwords::Passwords, preferences::Preferences,
     profiles::Profiles, registration::Registration, roles::Roles, sessions::Sessions,
-    signing_keys::SigningKeys, user_export::UserExport, user_search::UserSearch, users::Users,
-    verification::Verification,
+    signing_keys::SigningKeys, user_export::UserExport, user_imports::UserImports,
+    user_search::UserSearch, users::Users, verification::Verification,
 };
 use crate::{error::Error, infra::password_hasher::Busy};
 
@@ -91,6 +92,8 @@ pub struct Services {
     pub user_search: Arc<UserSearch>,
     /// Manages users.
     pub users: Arc<Users>,
+    /// Imports users from files.
+    pub user_imports: Arc<UserImports>,
     /// Changes roles.
     pub roles: Arc<Roles>,
     /// Enqueues and sends mail.

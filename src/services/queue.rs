@@ -33,6 +33,17 @@ impl Queue {
         Ok(())
     }
 
+    /// Enqueues jobs that are due now and have no keys, in the caller's transaction; call [`Self::wake`]
+    /// after its commit.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub async fn enqueue_all(&self, connection: &mut PgConnection, jobs: &[NewJob]) -> Result<()> {
+        jobs::enqueue_all(connection, jobs, self.clock.database_override()).await?;
+        Ok(())
+    }
+
     /// Tells the worker that there are jobs: they start at once.
     pub fn wake(&self) {
         self.wake_up.jobs();

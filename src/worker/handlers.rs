@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use futures::future::BoxFuture;
 
 use super::{JobHandler, Outcome};
@@ -16,6 +17,7 @@ use crate::{
         maintenance::{self, Maintenance},
         password_reset::{self, PasswordReset},
         registration::{self, Registration},
+        user_imports::{self, Ran, UserImports},
         verification::{self, Verification},
     },
 };
@@ -24,6 +26,14 @@ use crate::{
 const MAIL_TIME: Duration = Duration::from_secs(45);
 /// How long work in the database may take.
 const DATABASE_TIME: Duration = Duration::from_secs(20);
+
+/// How long a run of an import may take: it goes on where it was, if that was too short.
+const IMPORT_TIME: Duration = Duration::from_secs(6 * 3600);
+/// When to look again at an import that somebody else works on.
+const IMPORT_PAUSE: TimeDelta = TimeDelta::seconds(10);
+
+/// Why that is.
+const IMPORT_BUSY: &str = "somebody else imports the same file";
 
 /// What a failure of a service means for a job.
 fn outcome(result: Result<()>) -> Outcome {
@@ -127,6 +137,25 @@ handler! {
     /// Tells an owner that his account is locked for a while.
     NotifyLockout(Login), login::NOTIFY_LOCKOUT, DATABASE_TIME, |login, job, now| {
         outcome(login.notify_lockout(&job.payload, now).await)
+    }
+}
+
+handler! {
+    /// Imports an uploaded file of users.
+    ImportUsers(UserImports), user_imports::IMPORT_USERS, IMPORT_TIME, |imports, job, now| {
+        match imports.run_uploaded(&job.payload).await {
+            Ok(Ran::Ended) => Outcome::Done,
+            Ok(Ran::Busy) if job.attempts < job.max_attempts => Outcome::RetryAt {
+                at: now + IMPORT_PAUSE,
+                error: IMPORT_BUSY.to_owned(),
+            },
+            Ok(Ran::Busy) => outcome(imports.give_up(&job.payload, IMPORT_BUSY).await),
+            Err(error) if job.attempts >= job.max_attempts => {
+                let why = "it broke off too often; the log tells why";
+                outcome(imports.give_up(&job.payload, why).await.and(Err(error)))
+            }
+            Err(error) => outcome(Err(error)),
+        }
     }
 }
 

@@ -114,6 +114,9 @@ pub const MATRIX: &[Row] = &[
     users("export_me", 200),
     users("list_my_activity", 200),
     admins("list_audit_log", 200),
+    admins("import_users", 202),
+    admins("get_user_import", 404),
+    admins("list_user_import_errors", 404),
     everybody("get_profile", 404),
     everybody("search_profiles", 200),
     users("end_current_session", 204),
@@ -134,6 +137,7 @@ fn request<'a>(
         .replace("{session_id}", &Uuid::nil().to_string())
         .replace("{nickname}", "nobody_has_it")
         .replace("{change_id}", &target.id.to_string())
+        .replace("{import_id}", &Uuid::nil().to_string())
         .replace("{token}", "no-token")
         + if matches!(operation, "suggest_users" | "search_profiles") {
             "?q=ada"
@@ -157,6 +161,7 @@ fn request<'a>(
             request.json(&json!({"current_password": PASSWORD, "new_password": PASSWORD}))
         }
         "change_my_email" => request.json(&json!({"email": new_user["email"]})),
+        "import_users" => request.multipart(&[("file", "email\nimported@example.com\n")]),
         "update_user" | "update_me" => request.json(&json!({"first_name": "Ada"})),
         "set_user_role" => request.json(&json!({"role": "ANONYMOUS"})),
         "revoke_token" | "introspect_token" => request.form(&[("token", "none")]),

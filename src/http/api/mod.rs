@@ -25,6 +25,7 @@ pub mod unlock;
 mod user_agent;
 pub mod user_body;
 pub mod user_export;
+pub mod user_imports;
 mod user_list;
 mod user_query;
 pub mod user_suggestions;
@@ -55,6 +56,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .merge(email_change::router())
         .merge(deletion::router())
         .merge(users::router())
+        .merge(user_imports::router())
         .merge(roles::router())
         .merge(user_suggestions::router())
         .merge(user_export::router())

@@ -9,6 +9,7 @@ mod body;
 mod context;
 mod cookies;
 mod idempotency;
+mod multipart;
 mod params;
 mod query;
 
@@ -21,5 +22,6 @@ pub(super) use cookies::{check_not_foreign, cookies};
 pub use idempotency::{
     IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, IdempotencyParam, Idempotent, answer,
 };
-pub use params::{Id, MailLink, MailToken, Name, Nicknamed, SessionIdInPath};
+pub use multipart::{Multipart, Part, too_large};
+pub use params::{Id, ImportIdInPath, MailLink, MailToken, Name, Nicknamed, SessionIdInPath};
 pub use query::{Paged, Query};

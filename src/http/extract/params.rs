@@ -9,7 +9,7 @@ use axum::{
 
 use crate::{
     domain::{
-        id::{SessionId, UserId},
+        id::{ImportId, SessionId, UserId},
         nickname::Nickname,
         token::OneTimeToken,
     },
@@ -22,6 +22,9 @@ pub struct Id(pub UserId);
 
 /// The id of a session in the path.
 pub struct SessionIdInPath(pub SessionId);
+
+/// The id of an import in the path.
+pub struct ImportIdInPath(pub ImportId);
 
 /// A nickname in the path; none where it can't be one.
 pub struct Nicknamed(pub Option<Nickname>);
@@ -39,6 +42,14 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionIdInPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         id_in_path(parts, state, "session_id").await.map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ImportIdInPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        id_in_path(parts, state, "import_id").await.map(Self)
     }
 }
 

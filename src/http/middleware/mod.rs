@@ -37,6 +37,11 @@ pub use observe::REQUEST_ID;
 /// How long a request may take, its body included.
 pub const TIME_LIMIT: Duration = Duration::from_secs(15);
 
+/// How long a file may take to come.
+pub const UPLOAD_TIME_LIMIT: Duration = Duration::from_secs(600);
+/// Where files go to.
+const UPLOADS: &str = "/users/import";
+
 /// Puts the stack around `router`; the last layer here is the first to see a request:
 ///
 /// 1. `observe`: request id, log line, metrics, and the body of errors;
@@ -61,18 +66,29 @@ pub fn stack(router: Router, state: &AppState) -> Router {
 }
 
 async fn limit_time(request: Request, next: Next) -> Response {
-    let end = Instant::now() + TIME_LIMIT;
+    let is_upload = request.method() == Method::POST
+        && request
+            .uri()
+            .path()
+            .trim_end_matches('/')
+            .ends_with(UPLOADS);
+    let limit = match is_upload {
+        true => UPLOAD_TIME_LIMIT,
+        false => TIME_LIMIT,
+    };
+    let end = Instant::now() + limit;
     let (request, leftover) = Leftover::lend(request);
     // Whatever the request had begun is dropped with it: a transaction is rolled back, and a single
     // statement is done wholly or not at all.
     let response = match timeout_at(end, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::from(Error::Unavailable(anyhow!(
-            "the request took longer than {TIME_LIMIT:?}"
+            "the request took longer than {limit:?}"
         )))
         .into_response(),
     };
     // Whoever is still sending when the time is up may miss the answer.
+    let end = end.min(Instant::now() + TIME_LIMIT);
     let _ = timeout_at(end, leftover.discard()).await;
     response
 }

@@ -42,6 +42,7 @@ const BUILT_IN: &[(&str, &str)] = built_in! {
     "email_verification.md"
     "footer.md"
     "header.md"
+    "invitation.md"
     "layout.html"
     "password_changed.md"
     "password_reset.md"

@@ -58,11 +58,15 @@ pub enum Mail {
     /// Values: `name`; `role`, the new one; `former_role`; the flag `has_reason`; where it is set,
     /// `reason`.
     RoleChanged,
+    /// Carries a link to the first password of an account that somebody else made.
+    ///
+    /// Values: `name`; `link`, which leads to the form; `days` for which it does.
+    Invitation,
 }
 
 impl Mail {
     /// Every mail.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::EmailVerification,
         Self::AccountLocked,
         Self::AccountUnlocked,
@@ -75,6 +79,7 @@ impl Mail {
         Self::AccountRestored,
         Self::SessionReuse,
         Self::RoleChanged,
+        Self::Invitation,
     ];
 
     /// The name that is stored and that its template's file bears.
@@ -93,6 +98,7 @@ impl Mail {
             Self::AccountRestored => "account_restored",
             Self::SessionReuse => "session_reuse",
             Self::RoleChanged => "role_changed",
+            Self::Invitation => "invitation",
         }
     }
 
@@ -170,6 +176,12 @@ impl Mail {
                     ("no_reason", changed(false)),
                 ]
             }
+            Self::Invitation => vec![(
+                "only",
+                named()
+                    .link("link", site.link(&["password-reset", "t0-k_e~n"]))
+                    .number("days", 7),
+            )],
             Self::AccountUnlocked
             | Self::AccountExists
             | Self::PasswordChanged

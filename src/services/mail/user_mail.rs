@@ -11,8 +11,8 @@ use crate::{
         message::MessageId,
         role_change::RoleChangeId,
         token::{
-            EMAIL_CHANGE_LIFETIME, EMAIL_UNDO_LIFETIME, OneTimeToken, Purpose, RESET_LIFETIME,
-            UNLOCK_LIFETIME, VERIFICATION_LIFETIME,
+            EMAIL_CHANGE_LIFETIME, EMAIL_UNDO_LIFETIME, INVITATION_LIFETIME, OneTimeToken, Purpose,
+            RESET_LIFETIME, UNLOCK_LIFETIME, VERIFICATION_LIFETIME,
         },
     },
     error::Result,
@@ -49,6 +49,8 @@ pub enum UserMail<'a> {
     SessionReuse,
     /// Somebody changed the role.
     RoleChanged(RoleChangeId),
+    /// Somebody made the account; with a link to a first password.
+    Invitation(&'a OneTimeToken),
 }
 
 impl<'a> UserMail<'a> {
@@ -66,6 +68,7 @@ impl<'a> UserMail<'a> {
             Self::AccountRestored => Mail::AccountRestored,
             Self::SessionReuse => Mail::SessionReuse,
             Self::RoleChanged(_) => Mail::RoleChanged,
+            Self::Invitation(_) => Mail::Invitation,
         }
     }
 
@@ -78,6 +81,7 @@ impl<'a> UserMail<'a> {
             Self::EmailChange(_, token) => Some((token, now + EMAIL_CHANGE_LIFETIME)),
             Self::EmailChanged(_, token) => Some((token, now + EMAIL_UNDO_LIFETIME)),
             Self::AccountDeletion(token, due_at) => Some((token, due_at)),
+            Self::Invitation(token) => Some((token, now + INVITATION_LIFETIME)),
             Self::LockedByAdministrator
             | Self::Unlocked
             | Self::AccountExists
@@ -143,7 +147,7 @@ impl Envelope {
         Ok(match self.mail {
             Mail::EmailVerification => Carries::Token(Purpose::EmailVerification),
             Mail::AccountLocked if !self.by_administrator => Carries::Token(Purpose::AccountUnlock),
-            Mail::PasswordReset => Carries::Token(Purpose::PasswordReset),
+            Mail::PasswordReset | Mail::Invitation => Carries::Token(Purpose::PasswordReset),
             Mail::AccountDeletion => Carries::Token(Purpose::AccountRestore),
             Mail::EmailChange => change(Side::New)?,
             Mail::EmailChanged => change(Side::Old)?,

@@ -109,6 +109,17 @@ async fn refused_keys(app: &TestApp) -> Vec<TestResponse> {
     refused
 }
 
+/// Refusals of imports.
+async fn refused_imports(app: &TestApp) -> Vec<TestResponse> {
+    let admin = app.user(Role::Admin, "importer@example.com").await;
+    let unknown = format!("/users/imports/{}", Uuid::nil());
+    let unknown = app.get(&unknown).by(&admin).send().await;
+    let file = [("file", "email\nimported@example.com\n")];
+    let import = || app.post("/users/import").by(&admin).multipart(&file);
+    import().send().await.expect(202);
+    vec![unknown, import().send().await]
+}
+
 /// Refusals that come of the surroundings.
 async fn failures(app: &TestApp) -> Vec<TestResponse> {
     let limits = [("RATE_LIMITS", "on"), ("RATE_LIMIT_LOGIN", "1/h")];
@@ -132,6 +143,7 @@ async fn each_code_has_its_body() {
     let mut bodies = BTreeMap::new();
     let mut answers = refusals(&app).await;
     answers.extend(refused_keys(&app).await);
+    answers.extend(refused_imports(&app).await);
     answers.extend(failures(&app).await);
     for answer in answers {
         let mut body = answer.json();

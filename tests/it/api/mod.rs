@@ -29,6 +29,7 @@ mod sessions;
 mod stolen_sessions;
 mod urls;
 mod user_export;
+mod user_imports;
 mod users;
 mod verification;
 mod welcome;

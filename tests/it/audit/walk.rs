@@ -184,6 +184,11 @@ impl Walk {
                 let body = json!({"email": email, "password": PASSWORD});
                 plain().by(&self.admin).json(&body).send().await
             }
+            "import_users" => {
+                let file = format!("email\n{email}\n");
+                let request = plain().by(&self.admin);
+                request.multipart(&[("file", &file)]).send().await
+            }
             "update_user" => {
                 let user = self.user(email).await;
                 let change = json!({"last_name": "Lovelace", "role": "MANAGER"});

@@ -17,6 +17,7 @@ mod smoke;
 mod stopping;
 mod storm;
 mod strange_requests;
+mod user_imports;
 mod users;
 mod users_export;
 

@@ -22,6 +22,7 @@ mod sessions;
 mod signing_keys;
 mod user_counts;
 mod user_export;
+mod user_imports;
 mod user_preferences;
 mod user_search;
 mod users;

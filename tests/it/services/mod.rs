@@ -12,6 +12,7 @@ mod maintenance;
 mod operators;
 mod signing_keys;
 mod user_export;
+mod user_imports;
 
 use crate::support::app::TestApp;
 

@@ -70,6 +70,18 @@ impl<'a> TestRequest<'a> {
         self.raw("application/x-www-form-urlencoded", body)
     }
 
+    /// With a body of these parts.
+    pub fn multipart(self, parts: &[(&str, &str)]) -> Self {
+        let mut body = String::new();
+        for (name, text) in parts {
+            body += &format!(
+                "--part\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n"
+            );
+        }
+        body += "--part--\r\n";
+        self.raw("multipart/form-data; boundary=part", body)
+    }
+
     /// With any body.
     pub fn raw(mut self, media_type: &str, body: impl Into<Body>) -> Self {
         self.body = body.into();

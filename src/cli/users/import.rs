@@ -1,0 +1,313 @@
+//! `user-management users import`.
+
+use std::{
+    fs::{self, File},
+    io::{BufWriter, Write as _},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser as _},
+};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::{
+    cli::{exit::Refusal, output, runtime::Session},
+    domain::user_import::{Format, ImportOptions, ImportState, OnConflict, UserImport},
+    error::{Error, ErrorCode, FieldError, Rule},
+    infra::csv,
+    services::{Ctx, user_imports::UserImports},
+    shutdown::StopSignals,
+};
+
+/// What and how.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Import {
+    /// A table (.csv) or a JSON object a line (.ndjson), in UTF-8.
+    ///
+    /// The columns are those of `users export`, of which email, phone_number or legacy_name is needed,
+    /// and `password`; `password_hash` takes hashes of Argon2, bcrypt, scrypt, PBKDF2 and SHA-crypt. A cell
+    /// that is empty isn't given. Who has no password can't log in until he has set one.
+    file: PathBuf,
+    /// How it is written; else its name tells.
+    #[arg(long, value_name = "csv|ndjson", value_parser = PossibleValuesParser::new(["csv", "ndjson"])
+        .map(|name| Format::named(&name).unwrap_or_default()))]
+    format: Option<Format>,
+    /// What becomes of a row whose account is there: it is an error, it is passed over, or what it gives
+    /// takes the place of what the account has.
+    #[arg(long, value_name = "fail|skip|update", default_value = "fail",
+        value_parser = PossibleValuesParser::new(["fail", "skip", "update"])
+        .map(|name| OnConflict::named(&name).unwrap_or_default()))]
+    on_conflict: OnConflict,
+    /// Find out what would happen, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Import all rows or, if one is bad, none. Else good rows go in and bad ones don't.
+    #[arg(long)]
+    atomic: bool,
+    /// Go on with an import of this file by these options that was broken off; of one that has ended the
+    /// result is told again.
+    #[arg(long)]
+    resume: bool,
+    /// Mail each new user who has an address and no password a link to set one, good for 7 days.
+    #[arg(long)]
+    invite: bool,
+    /// Where to write what is wrong with rows, if there are such: a table of line, column and reason.
+    /// Else beside the file, as FILE.errors.csv.
+    #[arg(long, value_name = "FILE")]
+    errors: Option<PathBuf>,
+    #[command(flatten)]
+    output: output::Format,
+}
+
+impl Import {
+    fn options(&self) -> anyhow::Result<ImportOptions> {
+        let ending = self.file.extension().and_then(|ending| ending.to_str());
+        let format = match (self.format, ending.map(str::to_ascii_lowercase).as_deref()) {
+            (Some(format), _) => format,
+            (None, Some("csv")) => Format::Csv,
+            (None, Some("ndjson" | "jsonl")) => Format::Ndjson,
+            (None, _) => {
+                let rule = Rule::new(
+                    "missing",
+                    "can't be told by the file's name: give --format csv or --format ndjson",
+                );
+                bail!(Error::invalid(FieldError::body("format", rule)));
+            }
+        };
+        Ok(ImportOptions {
+            format,
+            on_conflict: self.on_conflict,
+            dry_run: self.dry_run,
+            atomic: self.atomic,
+            invite: self.invite,
+        })
+    }
+
+    fn errors_file(&self) -> PathBuf {
+        self.errors.clone().unwrap_or_else(|| {
+            let mut name = self.file.clone().into_os_string();
+            name.push(".errors.csv");
+            name.into()
+        })
+    }
+}
+
+pub(super) async fn run(import: Import) -> anyhow::Result<()> {
+    // What is mistyped needs no database.
+    let options = import.options()?;
+    let signals = StopSignals::listen().context("can't listen for signals")?;
+    let session = Session::open().await?;
+    let done = work(&import, options, &session, signals).await;
+    session.close().await?;
+    let (ended, errors_file) = done?;
+    import
+        .output
+        .print(&summary(&ended, errors_file.as_deref()), |_| {
+            text(&ended, errors_file.as_deref())
+        })?;
+    judge(&ended)
+}
+
+/// Imports, and writes what is wrong with rows: answers where, if there is something.
+async fn work(
+    import: &Import,
+    options: ImportOptions,
+    session: &Session,
+    signals: StopSignals,
+) -> anyhow::Result<(UserImport, Option<PathBuf>)> {
+    let imports = &session.app.services.user_imports;
+    let progress = Progress::new();
+    let mut tell = |so_far: &UserImport| {
+        progress.show(so_far);
+    };
+    let importing = imports.import_file(
+        &session.ctx,
+        &import.file,
+        options,
+        import.resume,
+        &mut tell,
+    );
+    let ended = tokio::select! {
+        ended = importing => Some(ended),
+        () = signals.received() => None,
+    };
+    progress.bar.finish_and_clear();
+    let Some(ended) = ended else {
+        let rows = progress.rows.load(Ordering::Relaxed);
+        if options.is_whole() {
+            bail!("stopped: nothing was imported");
+        }
+        bail!("stopped: {rows} rows are done; the same command with --resume goes on");
+    };
+    let ended = ended.map_err(|error| explain(error, options))?;
+    let path = import.errors_file();
+    let written = write_errors(imports, &session.ctx, &ended, &path).await;
+    let has_errors = written.with_context(|| {
+        let path = path.display();
+        format!("the import has ended, but what is wrong with rows can't be written to {path}: the same command with --resume writes it again")
+    })?;
+    Ok((ended, has_errors.then_some(path)))
+}
+
+fn explain(error: Error, options: ImportOptions) -> anyhow::Error {
+    let advice = match &error {
+        Error::Conflict(ErrorCode::ImportRunning) => Some(
+            "this file is being imported, or its import was broken off: --resume goes on with that",
+        ),
+        Error::Unavailable(_) | Error::Internal(_) if !options.is_whole() => {
+            Some("broken off; the same command with --resume goes on")
+        }
+        _ => None,
+    };
+    match advice {
+        Some(advice) => anyhow!(error).context(advice),
+        None => error.into(),
+    }
+}
+
+/// Writes what is wrong with rows, if something is: wholly or not at all. Answers whether there was
+/// something.
+async fn write_errors(
+    imports: &UserImports,
+    ctx: &Ctx,
+    import: &UserImport,
+    path: &Path,
+) -> anyhow::Result<bool> {
+    let mut page = imports.list_errors(ctx, import.id, None).await?;
+    if page.is_empty() {
+        return Ok(false);
+    }
+    // What is no file, such as a pipe, can't be put in its place.
+    let is_special = fs::metadata(path).is_ok_and(|kind| !kind.is_file());
+    let mut unfinished = path.to_owned().into_os_string();
+    if !is_special {
+        unfinished.push(".part");
+    }
+    let unfinished = PathBuf::from(unfinished);
+    let mut file = BufWriter::new(
+        File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&unfinished)?,
+    );
+    let written = async {
+        file.write_all(&csv::line(["line", "column", "reason"]))?;
+        while let Some(last) = page.last() {
+            for error in &page {
+                let line = error.line.to_string();
+                let column = error.column_name.as_deref().unwrap_or_default();
+                file.write_all(&csv::line([&*line, column, &error.reason]))?;
+            }
+            page = imports.list_errors(ctx, import.id, Some(last)).await?;
+        }
+        file.flush()?;
+        anyhow::Ok(())
+    };
+    let written = written.await;
+    if !is_special {
+        match &written {
+            Ok(()) => fs::rename(&unfinished, path)?,
+            // What is half done only misleads.
+            Err(_) => drop(fs::remove_file(&unfinished)),
+        }
+    }
+    written.map(|()| true)
+}
+
+/// How far it has got, at a terminal.
+struct Progress {
+    bar: ProgressBar,
+    rows: Arc<AtomicU64>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let rows = Arc::new(AtomicU64::new(0));
+        let known = Arc::clone(&rows);
+        let rate = move |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+            // Bytes pass steadily, rows in batches.
+            #[expect(clippy::cast_precision_loss, reason = "for people")]
+            let rows_of_byte = known.load(Ordering::Relaxed) as f64 / state.pos().max(1) as f64;
+            // Nobody can do anything about a bar that can't be drawn.
+            let _ = write!(text, "{:.0}", state.per_sec() * rows_of_byte);
+        };
+        let style = ProgressStyle::with_template(
+            "{wide_bar} {percent:>3} %  {msg} rows, {rate}/s, {eta} left",
+        );
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new(0).with_style(style.with_key("rate", rate));
+        Self { bar, rows }
+    }
+
+    fn show(&self, import: &UserImport) {
+        let is_first = self.bar.length() == Some(0);
+        self.bar.set_length(import.file_size);
+        self.rows.store(import.counts.read(), Ordering::Relaxed);
+        self.bar.set_message(import.counts.read().to_string());
+        self.bar.set_position(import.place.offset);
+        if is_first {
+            // What an earlier run has done tells nothing of how fast this one is.
+            self.bar.reset_eta();
+        }
+    }
+}
+
+fn summary(import: &UserImport, errors_file: Option<&Path>) -> Value {
+    let counts = import.counts;
+    json!({
+        "import_id": import.id,
+        "state": import.state.as_str(),
+        "failure": import.failure,
+        "dry_run": import.options.dry_run,
+        "rows": {
+            "read": counts.read(),
+            "created": counts.created,
+            "updated": counts.updated,
+            "skipped": counts.skipped,
+            "rejected": counts.rejected,
+        },
+        "errors_file": errors_file,
+    })
+}
+
+fn text(import: &UserImport, errors_file: Option<&Path>) -> String {
+    let counts = import.counts;
+    let mut text = format!(
+        "{}{} rows: {} created, {} updated, {} skipped, {} rejected\n",
+        if import.options.dry_run {
+            "dry run of "
+        } else {
+            ""
+        },
+        counts.read(),
+        counts.created,
+        counts.updated,
+        counts.skipped,
+        counts.rejected
+    );
+    if let Some(path) = errors_file {
+        text += &format!("what is wrong with rows: {}\n", path.display());
+    }
+    text
+}
+
+fn judge(import: &UserImport) -> anyhow::Result<()> {
+    if import.state == ImportState::Failed {
+        let why = import.failure.as_deref().unwrap_or("it failed");
+        return Err(Refusal(why.to_owned()).into());
+    }
+    match import.counts.rejected {
+        0 => Ok(()),
+        1 => Err(Refusal("1 row was rejected".to_owned()).into()),
+        many => Err(Refusal(format!("{many} rows were rejected")).into()),
+    }
+}

@@ -1,0 +1,214 @@
+//! Rows of a file, read, checked and with their passwords hashed, a batch at a time.
+
+use std::collections::VecDeque;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::task::spawn_blocking;
+
+use super::{UserImports, broken, source::Source};
+use crate::{
+    domain::{
+        password::PasswordHash,
+        phone::Region,
+        user_import::{FilePlace, ImportOptions, RowError},
+        user_record::{Column, ImportedSecret, ImportedUser},
+    },
+    error::Result,
+    infra::user_file::{Fault, Record, UserFile},
+};
+
+/// Rows of a transaction: many enough to make the database's work for a transaction small beside that
+/// for rows, few enough that a row which it locks is soon free.
+const BATCH: usize = 1000;
+/// Rows of a transaction with passwords to be hashed: a batch that is lost by a kill costs seconds.
+const HASHED_BATCH: usize = 100;
+
+/// A row that keeps every rule that doesn't need the database.
+pub(super) struct Row {
+    pub(super) line: u64,
+    pub(super) user: Box<ImportedUser>,
+    /// What the account is to have; none: no password.
+    pub(super) hash: Option<PasswordHash>,
+}
+
+/// Rows to be written at once.
+pub(super) struct Batch {
+    pub(super) rows: Vec<Row>,
+    /// What was wrong with others, and how many of them there are.
+    pub(super) errors: Vec<RowError>,
+    pub(super) rejected: u64,
+    /// The place behind the last of all.
+    pub(super) end: FilePlace,
+}
+
+/// A record that was checked.
+struct Checked {
+    line: u64,
+    end: FilePlace,
+    user: std::result::Result<Box<ImportedUser>, Vec<RowError>>,
+}
+
+impl Checked {
+    fn of(record: Record, region: Region) -> Self {
+        let Record { line, end, fields } = record;
+        let read = fields.and_then(|fields| {
+            let read = ImportedUser::read(&fields, region).map(Box::new);
+            read.map_err(|broken| {
+                let of_column = |(column, rule)| (Some(column), rule);
+                broken.into_iter().map(of_column).collect::<Vec<Fault>>()
+            })
+        });
+        let user = read.map_err(|faults| {
+            let error = |(column, rule): Fault| RowError {
+                line,
+                column: column.map(Column::name),
+                reason: rule.message.into_owned(),
+            };
+            faults.into_iter().map(error).collect()
+        });
+        Self { line, end, user }
+    }
+
+    fn has_password(&self) -> bool {
+        let secret = self
+            .user
+            .as_ref()
+            .ok()
+            .and_then(|user| user.secret.as_ref());
+        matches!(secret, Some(ImportedSecret::Password(_)))
+    }
+}
+
+/// The rows of a file.
+pub(super) struct Rows<'a> {
+    imports: &'a UserImports,
+    source: Source,
+    options: ImportOptions,
+    /// None at the end.
+    file: Option<UserFile>,
+    waiting: VecDeque<Checked>,
+    /// How many passwords are hashed at a time.
+    hashers: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// The rows of a file, whose columns are read at once.
+    pub(super) async fn open(
+        imports: &'a UserImports,
+        source: Source,
+        options: ImportOptions,
+    ) -> Result<Self> {
+        let threads = imports.hasher.threads();
+        let hashers = match source {
+            Source::File(_) => threads,
+            // Logins must find a thread free.
+            Source::Stored(..) => threads.saturating_sub(1).max(1),
+        };
+        let mut rows = Self {
+            imports,
+            source,
+            options,
+            file: Some(UserFile::new(options.format)),
+            waiting: VecDeque::new(),
+            hashers,
+        };
+        while rows.file.as_ref().is_some_and(|file| !file.has_head()) {
+            rows.read().await?;
+        }
+        Ok(rows)
+    }
+
+    /// Goes on there.
+    pub(super) async fn go_to(&mut self, place: FilePlace) -> Result<()> {
+        if place == FilePlace::default() {
+            return Ok(());
+        }
+        self.source.go_to(place.offset).await?;
+        self.waiting.clear();
+        // A file that has ended with its head has no place to go on at.
+        if let Some(file) = &mut self.file {
+            file.go_to(place);
+        }
+        Ok(())
+    }
+
+    /// The next batch; none at the end. Which rows are in it depends on nothing but the file and where
+    /// the first batch began.
+    pub(super) async fn next(&mut self) -> Result<Option<Batch>> {
+        while self.waiting.len() < BATCH && self.file.is_some() {
+            self.read().await?;
+        }
+        let (mut checked, mut hashed) = (Vec::new(), 0);
+        while checked.len() < BATCH && hashed < HASHED_BATCH {
+            let Some(next) = self.waiting.pop_front() else {
+                break;
+            };
+            hashed += usize::from(next.has_password());
+            checked.push(next);
+        }
+        let Some(end) = checked.last().map(|last| last.end) else {
+            return Ok(None);
+        };
+        let (mut good, mut errors, mut rejected) = (Vec::new(), Vec::new(), 0);
+        for Checked { line, user, .. } in checked {
+            match user {
+                Ok(user) => good.push((line, user)),
+                Err(more) => {
+                    rejected += 1;
+                    errors.extend(more);
+                }
+            }
+        }
+        let rows = stream::iter(good)
+            .map(|(line, user)| self.with_hash(line, user))
+            .buffered(self.hashers);
+        Ok(Some(Batch {
+            rows: rows.try_collect().await?,
+            errors,
+            rejected,
+            end,
+        }))
+    }
+
+    async fn with_hash(&self, line: u64, mut user: Box<ImportedUser>) -> Result<Row> {
+        let hash = match &user.secret {
+            None => None,
+            Some(ImportedSecret::Hash(hash)) => Some(hash.stored().clone()),
+            // Nobody will see it.
+            Some(ImportedSecret::Password(_)) if self.options.dry_run => {
+                Some(self.imports.hasher.hash_of_nobody())
+            }
+            Some(ImportedSecret::Password(password)) => {
+                Some(self.imports.hasher.hash_when_free(password).await?)
+            }
+        };
+        user.secret = None;
+        Ok(Row { line, user, hash })
+    }
+
+    /// Reads a piece of the file, and checks the rows that end in it, apart from the runtime's threads.
+    async fn read(&mut self) -> Result<()> {
+        let piece = self.source.next(self.imports).await?;
+        let Some(mut file) = self.file.take() else {
+            return Ok(());
+        };
+        let region = self.imports.options.phone_default_region;
+        let reading = spawn_blocking(move || {
+            let mut records = Vec::new();
+            let read = match &piece {
+                Some(piece) => file.feed(piece, &mut records),
+                None => file.finish(&mut records),
+            };
+            let checked = records
+                .into_iter()
+                .map(|record| Checked::of(record, region));
+            let checked: Vec<_> = checked.collect();
+            read.map(|()| (piece.is_some().then_some(file), checked))
+        });
+        let read = reading.await;
+        let (file, checked) = read.map_err(|error| broken(error, "reading a file broke off"))??;
+        self.file = file;
+        self.waiting.extend(checked);
+        Ok(())
+    }
+}

@@ -1,0 +1,372 @@
+//! What is written of a batch: new accounts in one statement, and what becomes of rows whose account is
+//! there.
+
+use std::collections::{HashMap, HashSet};
+
+use anyhow::anyhow;
+use sqlx::PgConnection;
+
+use super::{
+    UserImports,
+    change::Changed,
+    known::Known,
+    rows::{Batch, Row},
+};
+use crate::{
+    domain::{
+        audit::{Action, made},
+        email::Email,
+        id::UserId,
+        password::PasswordHash,
+        permission::Permission,
+        profile::Profile,
+        role::Role,
+        token::{INVITATION_LIFETIME, OneTimeToken, Purpose},
+        user::User,
+        user_import::{ImportCounts, ImportedBy, OnConflict, RowError, UserImport},
+        user_record::{Column, ImportedUser},
+    },
+    error::{Error, ErrorCode, Result},
+    repository::{
+        one_time_tokens,
+        users::{self, NewUser},
+    },
+    services::{Ctx, audit::Act, mail::UserMail},
+};
+
+/// How often rows are tried in vain whose generated nicknames are taken, or whose account went away
+/// meanwhile.
+const TRIES: usize = 20;
+
+/// A row on its way to an account.
+pub(super) struct Candidate {
+    pub(super) line: u64,
+    pub(super) given: Box<ImportedUser>,
+    pub(super) hash: Option<PasswordHash>,
+    /// The account that it would be.
+    user: User,
+    /// What is stored where no password is given.
+    stored_hash: PasswordHash,
+}
+
+/// A batch on its way.
+pub(super) struct Step<'a> {
+    pub(super) imports: &'a UserImports,
+    pub(super) import: &'a UserImport,
+    pub(super) ctx: Ctx,
+    /// What the actor may do now.
+    pub(super) actor_role: Role,
+    pub(super) counts: ImportCounts,
+    pub(super) errors: Vec<RowError>,
+    /// Accounts of this batch, and the lines that made them.
+    made: HashMap<UserId, u64>,
+    /// Accounts that are not as other instances may remember them.
+    pub(super) changed: Vec<UserId>,
+}
+
+impl<'a> Step<'a> {
+    /// A batch of an import, to be written now.
+    pub(super) fn new(imports: &'a UserImports, import: &'a UserImport, by: &ImportedBy) -> Self {
+        Self {
+            imports,
+            import,
+            ctx: imports.ctx_of(by),
+            actor_role: Role::Anonymous,
+            counts: ImportCounts::default(),
+            errors: Vec::new(),
+            made: HashMap::new(),
+            changed: Vec::new(),
+        }
+    }
+
+    /// Writes it, in the caller's transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] where the actor may not import users any more.
+    pub(super) async fn write(
+        &mut self,
+        connection: &mut PgConnection,
+        by: &ImportedBy,
+        batch: Batch,
+    ) -> Result<()> {
+        self.actor_role = self.permitted_role(connection, by).await?;
+        self.counts.rejected = batch.rejected;
+        self.errors = batch.errors;
+        let candidates = batch.rows.into_iter().filter_map(|row| self.candidate(row));
+        let mut pending: Vec<Candidate> = candidates.collect();
+        let mut in_vain = 0;
+        while !pending.is_empty() {
+            let before = pending.len();
+            let left = self.create(connection, pending).await?;
+            pending = self.settle(connection, left).await?;
+            in_vain = match pending.len() < before {
+                true => 0,
+                false => in_vain + 1,
+            };
+            if in_vain == TRIES {
+                return Err(Error::Internal(anyhow!(
+                    "{TRIES} generated nicknames were all taken"
+                )));
+            }
+        }
+        if !self.made.is_empty() && !self.import.options.dry_run {
+            // Nobody becomes administrator by registering first any more.
+            users::claim_first(connection, self.ctx.now).await?;
+        }
+        self.errors.sort_by_key(|error| error.line);
+        Ok(())
+    }
+
+    /// What the actor may do now; kept from changing until the transaction ends, where that is soon.
+    async fn permitted_role(&self, connection: &mut PgConnection, by: &ImportedBy) -> Result<Role> {
+        let Some((id, _)) = by.user else {
+            return Ok(Role::Admin);
+        };
+        let role = match self.import.options.is_whole() {
+            // A lock for as long as all of a file takes would keep him from logging in.
+            true => users::find(connection, id).await?.and_then(|user| {
+                let is_open = user.locked_at.is_none() && user.deletion_due_at.is_none();
+                is_open.then_some(user.role)
+            }),
+            false => users::find_role_for_share(connection, id).await?,
+        };
+        match role {
+            Some(role) if role.grants(Permission::ImportUsers) => Ok(role),
+            _ => Err(Error::Forbidden(ErrorCode::OperationNotPermitted)),
+        }
+    }
+
+    pub(super) fn reject(&mut self, line: u64, column: Option<Column>, reason: impl Into<String>) {
+        self.counts.rejected += 1;
+        self.errors.push(RowError {
+            line,
+            column: column.map(Column::name),
+            reason: reason.into(),
+        });
+    }
+
+    /// The account that a row would be, unless the actor may not make it.
+    fn candidate(&mut self, row: Row) -> Option<Candidate> {
+        let Row {
+            line,
+            user: given,
+            hash,
+        } = row;
+        if given
+            .role
+            .is_some_and(|role| !self.actor_role.may_grant(role))
+        {
+            let reason = "is a role that you may not give";
+            self.reject(line, Some(Column::Role), reason);
+            return None;
+        }
+        let begun = self.import.created_at;
+        let mut profile = Profile::default();
+        given.profile.clone().apply(&mut profile);
+        let created_at = given.created_at.unwrap_or(begun);
+        let by_address = match given.email_verified_at {
+            Some(_) => Role::Authenticated,
+            None => Role::Anonymous,
+        };
+        let nickname = given.nickname.clone();
+        let user = User {
+            id: given
+                .id
+                .unwrap_or_else(|| UserId(self.imports.platform.random.uuid_v7(begun))),
+            nickname: nickname.unwrap_or_else(|| self.imports.nicknames.generate()),
+            email: given.email.clone(),
+            email_verified_at: given.email_verified_at,
+            phone_number: given.phone_number.clone(),
+            legacy_name: given.legacy_name.clone(),
+            profile,
+            role: given.role.unwrap_or(by_address),
+            is_professional: given.is_professional.unwrap_or_default(),
+            professional_status_updated_at: given.professional_status_updated_at,
+            locked_at: given.locked_at,
+            deletion_due_at: given.deletion_due_at,
+            last_login_at: given.last_login_at,
+            created_at,
+            updated_at: given.updated_at.unwrap_or(created_at),
+            revision: given.revision.unwrap_or(1),
+        };
+        let nobodys = || self.imports.hasher.hash_of_nobody();
+        let stored_hash = hash.clone().unwrap_or_else(nobodys);
+        Some(Candidate {
+            line,
+            given,
+            hash,
+            user,
+            stored_hash,
+        })
+    }
+
+    /// Makes those accounts of which nobody has the id or a name, and answers the other rows.
+    async fn create(
+        &mut self,
+        connection: &mut PgConnection,
+        candidates: Vec<Candidate>,
+    ) -> Result<Vec<Candidate>> {
+        let mut names = HashSet::new();
+        // Of two that have a name in common the second comes when it is known what became of the first.
+        let (first, mut left): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|candidate| {
+            let own = names_of(&candidate.user);
+            let is_first = own.iter().all(|name| !names.contains(name));
+            names.extend(own);
+            is_first
+        });
+        let new: Vec<_> = first
+            .iter()
+            .map(|candidate| NewUser {
+                user: &candidate.user,
+                password_hash: &candidate.stored_hash,
+                password_reset_openly_at: candidate.given.password_reset_openly_at,
+            })
+            .collect();
+        let stored = users::insert_all(connection, &new).await?;
+        let (made, taken): (Vec<_>, Vec<_>) = first
+            .into_iter()
+            .partition(|candidate| stored.contains(&candidate.user.id));
+        left.extend(taken);
+        left.sort_by_key(|candidate| candidate.line);
+        self.counts.created += made.len() as u64;
+        self.made.extend(
+            made.iter()
+                .map(|candidate| (candidate.user.id, candidate.line)),
+        );
+        if !self.import.options.dry_run {
+            self.tell(connection, &made).await?;
+        }
+        Ok(left)
+    }
+
+    /// Audits new accounts, and invites those who have a mailbox and no password.
+    async fn tell(&self, connection: &mut PgConnection, new: &[Candidate]) -> Result<()> {
+        let (platform, now) = (&self.imports.platform, self.ctx.now);
+        let is_invited = |candidate: &Candidate| {
+            let user = &candidate.user;
+            let is_open = user.locked_at.is_none() && user.deletion_due_at.is_none();
+            self.import.options.invite
+                && candidate.hash.is_none()
+                && user.email.is_some()
+                && is_open
+        };
+        let acts = new.iter().map(|candidate| {
+            let mut members = made(&candidate.user);
+            if is_invited(candidate) {
+                members.insert("invited".to_owned(), true.into());
+            }
+            Act::new(Action::UserAdded)
+                .on(candidate.user.id)
+                .after(members)
+        });
+        platform
+            .audit
+            .record_all(connection, &self.ctx, acts)
+            .await?;
+        let invited = new.iter().filter(|candidate| is_invited(candidate));
+        let tokens: Vec<_> = invited
+            .map(|candidate| {
+                let token = OneTimeToken::new(platform.random.bytes());
+                (candidate.user.id, token)
+            })
+            .collect();
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        let mails = tokens.iter().map(|(id, token)| {
+            let mail = UserMail::Invitation(token);
+            self.imports.mails.job(*id, mail, now)
+        });
+        let mails = mails.collect::<Result<Vec<_>>>()?;
+        let (purpose, expires_at) = (Purpose::PasswordReset, now + INVITATION_LIFETIME);
+        one_time_tokens::insert_all(connection, &tokens, purpose, now, expires_at).await?;
+        platform.queue.enqueue_all(connection, &mails).await
+    }
+
+    /// Decides what becomes of rows whose id or names somebody has, and answers those to be tried again.
+    async fn settle(
+        &mut self,
+        connection: &mut PgConnection,
+        candidates: Vec<Candidate>,
+    ) -> Result<Vec<Candidate>> {
+        if candidates.is_empty() {
+            return Ok(candidates);
+        }
+        let wanted: Vec<_> = candidates.iter().map(|candidate| &candidate.user).collect();
+        let mut known = Known::of(users::find_holders(connection, &wanted).await?);
+        let mut again = Vec::new();
+        for mut candidate in candidates {
+            let Candidate {
+                line, given, user, ..
+            } = &candidate;
+            let line = *line;
+            let same = known.same_as(given);
+            let Some((column, holder)) = same.first().copied() else {
+                match (known.holder_of_nickname(user), &given.nickname) {
+                    (Some(holder), Some(_)) => {
+                        let reason = format!("{} has it already", self.who(holder));
+                        self.reject(line, Some(Column::Nickname), reason);
+                    }
+                    (Some(_), None) => {
+                        candidate.user.nickname = self.imports.nicknames.generate();
+                        again.push(candidate);
+                    }
+                    // Whoever was in the way has gone meanwhile.
+                    (None, _) => again.push(candidate),
+                }
+                continue;
+            };
+            match self.import.options.on_conflict {
+                OnConflict::Skip => self.counts.skipped += 1,
+                OnConflict::Fail => {
+                    let reason = format!("{} has it already", self.who(holder));
+                    self.reject(line, Some(column), reason);
+                }
+                OnConflict::Update => {
+                    if let Some((other, _)) = same.iter().find(|(_, id)| *id != holder) {
+                        let (one, two) = (column.name(), other.name());
+                        let reason = format!("{one} and {two} are those of different accounts");
+                        self.reject(line, Some(*other), reason);
+                        continue;
+                    }
+                    match self.change(connection, holder, &candidate).await? {
+                        Changed::Done => {
+                            self.counts.updated += 1;
+                            self.changed.push(holder);
+                            known.learn(holder, given);
+                        }
+                        Changed::IsSoAlready => self.counts.skipped += 1,
+                        Changed::Refused(column, reason) => self.reject(line, column, reason),
+                        Changed::Gone => again.push(candidate),
+                    }
+                }
+            }
+        }
+        Ok(again)
+    }
+
+    /// How an error names an account.
+    fn who(&self, id: UserId) -> String {
+        match self.made.get(&id) {
+            Some(line) => format!("line {line} of the file"),
+            None => format!("the account {id}"),
+        }
+    }
+}
+
+/// By what an account is known, besides its nickname.
+fn names_of(user: &User) -> Vec<(Column, String)> {
+    let email = user.email.as_ref().map(Email::normalized);
+    let number = user.phone_number.as_ref();
+    let name = user.legacy_name.as_ref();
+    [
+        Some((Column::Id, user.id.to_string())),
+        email.map(|email| (Column::Email, email)),
+        number.map(|number| (Column::PhoneNumber, number.as_str().to_owned())),
+        name.map(|name| (Column::LegacyName, name.as_str().to_owned())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,128 @@
+//! Writing batches, each in a transaction, or all of them in one; `step.rs` beside has what is written of
+//! one.
+
+use sqlx::{Postgres, Transaction};
+
+use super::{UserImports, rows::Batch, step::Step};
+use crate::{
+    domain::user_import::{FilePlace, ImportCounts, ImportState, ImportedBy, UserImport},
+    error::{Error, ErrorCode, Result},
+    repository::{user_imports as repository, users},
+};
+
+/// Why an import is ended whose rows were good, but not all of them.
+const NOT_ALL_GOOD: &str = "rows were rejected, so that nothing was imported";
+
+/// Writes the batches of one import.
+pub(super) struct Writer<'a> {
+    imports: &'a UserImports,
+    import: UserImport,
+    by: ImportedBy,
+    /// The transaction of the whole file, where all of it is one.
+    whole: Option<Transaction<'static, Postgres>>,
+    rejected: u64,
+}
+
+impl<'a> Writer<'a> {
+    /// Goes on with an import, from its beginning where all of it is one transaction.
+    ///
+    /// That stays open while passwords are hashed: their hashes are kept nowhere else, since a file of any
+    /// size is imported in little memory.
+    pub(super) async fn begin(
+        imports: &'a UserImports,
+        import: &mut UserImport,
+        by: ImportedBy,
+    ) -> Result<Self> {
+        let mut whole = None;
+        if import.options.is_whole() {
+            let now = imports.platform.clock.now();
+            let mut books = imports.platform.pool.begin().await?;
+            repository::restart(&mut books, import.id, now).await?;
+            repository::delete_errors(&mut books, import.id).await?;
+            books.commit().await?;
+            (import.place, import.counts) = (FilePlace::default(), ImportCounts::default());
+            let mut transaction = imports.platform.pool.begin().await?;
+            repository::allow_pauses(&mut transaction).await?;
+            users::expect_many(&mut transaction).await?;
+            whole = Some(transaction);
+        }
+        Ok(Self {
+            imports,
+            import: import.clone(),
+            by,
+            whole,
+            rejected: import.counts.rejected,
+        })
+    }
+
+    /// Writes a batch that begins at `from`: what became of its rows.
+    pub(super) async fn write(&mut self, batch: Batch, from: FilePlace) -> Result<ImportCounts> {
+        let end = batch.end;
+        let platform = &self.imports.platform;
+        let mut step = Step::new(self.imports, &self.import, &self.by);
+        // Where all of the file is one transaction, what is told of it is not part of it.
+        let mut books = match &mut self.whole {
+            Some(whole) => {
+                step.write(whole, &self.by, batch).await?;
+                platform.pool.begin().await?
+            }
+            None => {
+                let mut transaction = platform.pool.begin().await?;
+                users::expect_many(&mut transaction).await?;
+                step.write(&mut transaction, &self.by, batch).await?;
+                transaction
+            }
+        };
+        let (id, counts, now) = (self.import.id, step.counts, step.ctx.now);
+        if !step.errors.is_empty() {
+            repository::insert_errors(&mut books, id, &step.errors).await?;
+        }
+        if !repository::advance(&mut books, id, from, end, counts, now).await? {
+            return Err(Error::Conflict(ErrorCode::ImportRunning));
+        }
+        books.commit().await?;
+        if self.whole.is_none() {
+            for id in &step.changed {
+                self.imports.cache.forget(*id);
+            }
+            platform.queue.wake();
+            metrics::counter!("users_created_total").increment(counts.created);
+        }
+        self.rejected += counts.rejected;
+        Ok(counts)
+    }
+
+    /// Ends the import.
+    pub(super) async fn end(self, import: &mut UserImport) -> Result<()> {
+        let platform = &self.imports.platform;
+        let (id, now) = (import.id, platform.clock.now());
+        let is_spoilt = import.options.atomic && self.rejected > 0;
+        let is_kept = !import.options.dry_run && !is_spoilt;
+        let failure = is_spoilt.then_some(NOT_ALL_GOOD);
+        let mut transaction = match self.whole {
+            Some(whole) if is_kept => whole,
+            Some(whole) => {
+                whole.rollback().await?;
+                platform.pool.begin().await?
+            }
+            None => platform.pool.begin().await?,
+        };
+        if failure.is_some() {
+            repository::forget_good_rows(&mut transaction, id).await?;
+        }
+        if !repository::end(&mut transaction, id, failure, now).await? {
+            return Err(Error::Conflict(ErrorCode::ImportRunning));
+        }
+        repository::delete_chunks(&mut transaction, id).await?;
+        transaction.commit().await?;
+        let mut connection = platform.pool.acquire().await?;
+        if let Some((ended, _)) = repository::find(&mut connection, id).await? {
+            *import = ended;
+        }
+        if import.options.atomic && is_kept && import.state == ImportState::Done {
+            platform.queue.wake();
+            metrics::counter!("users_created_total").increment(import.counts.created);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,206 @@
+//! `users import`.
+
+use std::fs;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{
+    binary::{Finished, Process, Program},
+    database::TestDatabase,
+    eventually::wait_until,
+};
+
+/// More rows than a batch has, with everything given that would be random, and some of them bad.
+fn rows() -> String {
+    let mut text = "id,nickname,email,created_at,password_hash\r\n".to_owned();
+    for number in 0..2500 {
+        let email = match number % 500 {
+            7 => "nobody".to_owned(),
+            _ => format!("user{number}@example.com"),
+        };
+        text += &format!(
+            "0199c5a0-6d54-7c1e-8f6a-{number:012x},user_{number},{email},2020-01-01T00:00:00Z,\
+             $2b$04$dCbeprZWBccQjPijz/aMBeBxvSkN1byfkKGgO9mu4ZR0ji0zdGdBq\r\n"
+        );
+    }
+    text
+}
+
+async fn table(database: &TestDatabase) -> Vec<String> {
+    sqlx::query_scalar("select u::text from users u order by id")
+        .fetch_all(&database.pool)
+        .await
+        .unwrap()
+}
+
+async fn import(program: &Program, more: &[&str], code: i32) -> Finished {
+    let command = [&["users", "import"], more].concat();
+    program.run(&command, "").await.expect(code)
+}
+
+/// Imports `users.csv` up to a row that another transaction holds, and lets `end` end it there.
+async fn broken_off(
+    program: &Program,
+    database: &TestDatabase,
+    end: impl AsyncFnOnce(Process) -> Finished,
+) -> Finished {
+    let mut transaction = database.pool.begin().await.unwrap();
+    sqlx::query(
+        "insert into users (id, nickname, email, password_hash, role, created_at, updated_at) \
+         values (gen_random_uuid(), 'user_1800', 'other@example.com', '', 'ANONYMOUS', now(), now())",
+    )
+    .execute(&mut *transaction)
+    .await
+    .unwrap();
+    let process = program.spawn(&["users", "import", "users.csv"]);
+    wait_until("a part of the file is imported", async || {
+        let read: Option<i64> = sqlx::query_scalar("select rows_read from user_imports")
+            .fetch_optional(&database.pool)
+            .await
+            .unwrap();
+        read == Some(1000)
+    })
+    .await;
+    let finished = end(process).await;
+    transaction.rollback().await.unwrap();
+    finished
+}
+
+#[tokio::test]
+async fn an_import_that_was_killed_goes_on_and_ends_with_the_same_table() {
+    let undisturbed = TestDatabase::create().await;
+    let program = Program::on(&undisturbed);
+    fs::write(program.directory().join("users.csv"), rows()).unwrap();
+    let finished = import(&program, &["users.csv", "--json"], 4).await;
+    let summary: Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(
+        summary["rows"],
+        json!({"read": 2500, "created": 2495, "updated": 0, "skipped": 0, "rejected": 5})
+    );
+    assert_eq!(summary["errors_file"], "users.csv.errors.csv");
+    let errors = fs::read_to_string(program.directory().join("users.csv.errors.csv")).unwrap();
+
+    let database = TestDatabase::create().await;
+    let program = Program::on(&database);
+    fs::write(program.directory().join("users.csv"), rows()).unwrap();
+    let killed = broken_off(&program, &database, async |process| {
+        process.signal(Signal::KILL);
+        process.finish().await
+    });
+    assert_eq!(killed.await.code, None);
+    assert_eq!(table(&database).await.len(), 998);
+    let refused = import(&program, &["users.csv"], 4).await;
+    assert!(refused.stderr.contains("--resume"), "{}", refused.stderr);
+    import(&program, &["users.csv", "--resume"], 4).await;
+    assert_eq!(table(&database).await, table(&undisturbed).await);
+    let resumed = fs::read_to_string(program.directory().join("users.csv.errors.csv")).unwrap();
+    assert_eq!(resumed, errors);
+    assert!(
+        errors.starts_with("line,column,reason\r\n9,email,must be a valid e-mail address\r\n509,")
+    );
+}
+
+#[tokio::test]
+async fn whoever_stops_an_import_is_told_how_it_goes_on() {
+    let database = TestDatabase::create().await;
+    let program = Program::on(&database);
+    fs::write(program.directory().join("users.csv"), rows()).unwrap();
+    let stopped = broken_off(&program, &database, async |process| {
+        process.signal(Signal::INT);
+        process.finish().await
+    });
+    let stopped = stopped.await.expect(1).stderr;
+    assert!(
+        stopped.contains("1000 rows are done; the same command with --resume goes on"),
+        "{stopped}"
+    );
+    import(&program, &["users.csv", "--resume"], 4).await;
+    assert_eq!(table(&database).await.len(), 2495);
+}
+
+#[tokio::test]
+async fn a_result_that_cannot_be_written_is_told_and_written_again_later() {
+    let database = TestDatabase::create().await;
+    let program = Program::on(&database);
+    let file = program.directory().join("users.ndjson");
+    fs::write(
+        &file,
+        "{\"email\":\"ada@example.com\"}\n{\"email\":\"nobody\"}\n",
+    )
+    .unwrap();
+    let full = import(&program, &["users.ndjson", "--errors", "/dev/full"], 1).await;
+    assert!(
+        full.stderr.contains("No space left on device"),
+        "{}",
+        full.stderr
+    );
+    assert!(
+        full.stderr.contains("--resume writes it again"),
+        "{}",
+        full.stderr
+    );
+    assert_eq!(table(&database).await.len(), 1);
+    let again = import(&program, &["users.ndjson", "--resume"], 4).await;
+    assert!(
+        again
+            .stdout
+            .contains("2 rows: 1 created, 0 updated, 0 skipped, 1 rejected"),
+        "{}",
+        again.stdout
+    );
+    let errors = program.directory().join("users.ndjson.errors.csv");
+    assert_eq!(
+        fs::read_to_string(errors).unwrap(),
+        "line,column,reason\r\n2,email,must be a valid e-mail address\r\n"
+    );
+    assert_eq!(table(&database).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_exit_code_tells_what_became_of_it() {
+    let database = TestDatabase::create().await;
+    let program = Program::on(&database);
+    let write = |name: &str, text: &str| fs::write(program.directory().join(name), text).unwrap();
+    write("good.csv", "email\nada@example.com\n");
+    write("unknown.csv", "e-mail\nada@example.com\n");
+    write("users.txt", "email\nada@example.com\n");
+    for (command, code, said) in [
+        (&["missing.csv"][..], 2, "missing.csv: No such file"),
+        (
+            &["unknown.csv"],
+            2,
+            "\"e-mail\" is none; there are: id, nickname, email",
+        ),
+        (&["users.txt"], 2, "--format"),
+        (&["good.csv", "--on-conflict", "other"], 2, "update"),
+    ] {
+        let finished = import(&program, command, code).await;
+        assert!(finished.stderr.contains(said), "{}", finished.stderr);
+    }
+    let trial = import(&program, &["good.csv", "--dry-run"], 0).await;
+    assert_eq!(
+        trial.stdout,
+        "dry run of 1 rows: 1 created, 0 updated, 0 skipped, 0 rejected"
+    );
+    assert_eq!(table(&database).await.len(), 0);
+    import(&program, &["good.csv"], 0).await;
+    import(&program, &["good.csv"], 4).await;
+    import(&program, &["good.csv", "--on-conflict", "skip"], 0).await;
+    import(&program, &["users.txt", "--format", "csv", "--atomic"], 4).await;
+    assert_eq!(table(&database).await.len(), 1);
+}
+
+#[tokio::test]
+async fn at_a_terminal_one_sees_how_far_it_has_got() {
+    let database = TestDatabase::create().await;
+    let program = Program::on(&database).set("TERM", "xterm");
+    fs::write(program.directory().join("users.csv"), rows()).unwrap();
+    let command = ["users", "import", "users.csv"];
+    let shown = program.run_at_terminal(&command, "").await.expect(4).stderr;
+    for part in [" rows, ", "/s, ", " left", "2500"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    let plain = import(&program, &["users.csv", "--on-conflict", "skip"], 4).await;
+    assert!(!plain.stderr.contains("left"), "{}", plain.stderr);
+}

@@ -1,0 +1,167 @@
+//! What a row changes of an account that is there.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use user_management::domain::{
+    role::Role,
+    user_import::{ImportOptions, OnConflict},
+};
+
+use super::{TABLE, counts};
+use crate::support::app::{PASSWORD, TestApp};
+
+const UPDATE: ImportOptions = ImportOptions {
+    on_conflict: OnConflict::Update,
+    ..TABLE
+};
+
+#[tokio::test]
+async fn what_a_row_gives_takes_the_place_of_what_was_there_and_the_rest_stays() {
+    let app = TestApp::start().await;
+    let ada = app.user(Role::Authenticated, "ada@example.com").await;
+    let profile = json!({"first_name": "Augusta", "bio": "Writes."});
+    app.patch("/me")
+        .by(&ada)
+        .json(&profile)
+        .send()
+        .await
+        .expect(200);
+    let before = app.row("ada@example.com").await;
+    let text = "email,first_name,bio,is_professional,legacy_name\nada@example.com,Ada,,true,ada\n";
+    let (import, errors) = app.import(text, UPDATE).await;
+    assert_eq!((import.counts, errors), (counts(0, 1, 0, 0), vec![]));
+    let after = app.row("ada@example.com").await;
+    let changed: BTreeSet<_> = after
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(column, value)| before[column.as_str()] != **value)
+        .map(|(column, _)| column.as_str())
+        .collect();
+    let expected = [
+        "first_name",
+        "legacy_name",
+        "is_professional",
+        "professional_status_updated_at",
+        "revision",
+    ];
+    assert_eq!(changed, BTreeSet::from(expected));
+    // He goes on as he is, since nothing that matters to his sessions has changed.
+    assert!(app.is_logged_in(&ada.token).await);
+    let again = app.import(&format!("{text}\n"), UPDATE).await.0;
+    assert_eq!(again.counts, counts(0, 0, 1, 0));
+}
+
+#[tokio::test]
+async fn a_role_is_changed_as_by_the_api() {
+    let app = TestApp::start().await;
+    let ada = app.user(Role::Authenticated, "ada@example.com").await;
+    let (import, _) = app
+        .import("email,role\nada@example.com,MANAGER\n", UPDATE)
+        .await;
+    assert_eq!(import.counts, counts(0, 1, 0, 0));
+    assert_eq!(app.role_of(ada.id).await, "MANAGER");
+    assert!(!app.is_logged_in(&ada.token).await);
+    assert_eq!(app.count("role_changes").await, 1);
+    assert_eq!(app.count("outbox_messages").await, 1);
+    let mail = app.mail_to("ada@example.com").await;
+    assert!(mail.contains("MANAGER"), "{mail}");
+    let actions: Vec<String> = sqlx::query_scalar(
+        "select action from audit_log where actor_kind = 'operator' order by id",
+    )
+    .fetch_all(&app.database.pool)
+    .await
+    .unwrap();
+    assert!(actions.contains(&"role_changed".to_owned()), "{actions:?}");
+}
+
+#[tokio::test]
+async fn the_last_administrator_stays_one() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let id = admin.id;
+    let text = format!(
+        "id,email,role,locked_at\n,admin@example.com,MANAGER,\n,admin@example.com,,2020-01-01T00:00:00Z\n\
+         {id},new@example.com,,\n"
+    );
+    let (import, errors) = app.import(&text, UPDATE).await;
+    assert_eq!(import.counts, counts(0, 0, 0, 3));
+    for (line, error) in (2..).zip(errors) {
+        let expected = format!("{line} role: the account is the last administrator's");
+        assert_eq!(error, expected);
+    }
+    assert!(app.is_logged_in(&admin.token).await);
+    // Where there is another one, it can be done.
+    app.user(Role::Admin, "second@example.com").await;
+    let (import, _) = app.import(&format!("{text}\n"), UPDATE).await;
+    assert_eq!(import.counts, counts(0, 3, 0, 0));
+    assert!(!app.is_logged_in(&admin.token).await);
+    app.deliver_mail().await;
+}
+
+#[tokio::test]
+async fn a_new_password_ends_sessions_and_is_told() {
+    let app = TestApp::start().await;
+    let ada = app.user(Role::Authenticated, "ada@example.com").await;
+    let text = "email,password\nada@example.com,Better*5678\n";
+    let (import, _) = app.import(text, UPDATE).await;
+    assert_eq!(import.counts, counts(0, 1, 0, 0));
+    assert!(!app.is_logged_in(&ada.token).await);
+    let mail = app.mail_to("ada@example.com").await;
+    assert!(mail.contains("password"), "{mail}");
+    app.log_in_with("ada@example.com", PASSWORD)
+        .await
+        .expect(401);
+    app.log_in_with("ada@example.com", "Better*5678")
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn a_new_address_is_unverified_unless_the_row_says_so_and_voids_links_to_the_old_one() {
+    let app = TestApp::start().await;
+    let ada = app.user(Role::Authenticated, "ada@example.com").await;
+    let bob = app.user(Role::Authenticated, "bob@example.com").await;
+    let link = app.reset_link("ada@example.com").await;
+    let text = format!(
+        "id,email,email_verified_at\n{},new.ada@example.com,\n{},new.bob@example.com,2020-01-01T00:00:00Z\n",
+        ada.id, bob.id
+    );
+    let (import, errors) = app.import(&text, UPDATE).await;
+    assert_eq!((import.counts, errors), (counts(0, 2, 0, 0), vec![]));
+    let verified = app.row("new.bob@example.com").await;
+    assert_eq!(verified["email_verified_at"], "2020-01-01T00:00:00+00:00");
+    let unverified = app.row("new.ada@example.com").await;
+    assert_eq!(unverified["email_verified_at"], Value::Null);
+    let fields = [("new_password", "Better*5678")];
+    app.post(&link).form(&fields).send().await.expect(400);
+}
+
+#[tokio::test]
+async fn a_row_that_is_of_two_accounts_or_takes_anothers_name_changes_nothing() {
+    let app = TestApp::start().await;
+    let ada = app.user(Role::Authenticated, "ada@example.com").await;
+    app.user(Role::Authenticated, "bob@example.com").await;
+    sqlx::query("update users set nickname = 'bob' where email = 'bob@example.com'")
+        .execute(&app.database.pool)
+        .await
+        .unwrap();
+    let before = app.row("ada@example.com").await;
+    let text = format!(
+        "id,email,nickname,first_name\n{},bob@example.com,,X\n,ada@example.com,BOB,X\n\
+         0199c5a0-6d54-7c1e-8f6a-3b1f2d4e5a6b,ada@example.com,,X\n",
+        ada.id
+    );
+    let (import, errors) = app.import(&text, UPDATE).await;
+    assert_eq!(import.counts, counts(0, 0, 0, 3));
+    assert_eq!(
+        errors,
+        [
+            "2 email: id and email are those of different accounts",
+            "3 nickname: another account has it already",
+            "4 id: is another one than the account's",
+        ]
+    );
+    assert_eq!(app.row("ada@example.com").await, before);
+}
