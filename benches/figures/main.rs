@@ -13,7 +13,7 @@
 //!
 //! # Where to look
 //!
-//! `work`, `sessions`, `search`, `export` and `audit` have the works, `bench` what they share, `limits` what they are
+//! `work`, `sessions`, `search`, `export`, `import` and `audit` have the works, `bench` what they share, `limits` what they are
 //! compared with, `client`
 //! makes the load, `server` and `seed` make what is measured, `process` reads CPU time and memory, `report` is the table.
 //!
@@ -29,6 +29,7 @@ mod audit;
 mod bench;
 mod client;
 mod export;
+mod import;
 mod limits;
 mod population;
 mod process;
@@ -126,7 +127,7 @@ enum Work {
     Audit,
     /// Memory some time after the load.
     AfterLoad,
-    /// Searches of a million users, and their export.
+    /// Searches of a million users, their export, and an import.
     Search,
 }
 

@@ -167,3 +167,13 @@ fn line(names: &Names, random: &mut StdRng, number: usize, now: DateTime<Utc>) -
     .join("\t")
         + "\n"
 }
+
+/// A user as a row of a file: nickname, address, when that was verified, hash, names and phone number.
+pub fn record(names: &Names, random: &mut StdRng, number: usize) -> String {
+    let (first, last) = (names.first(random), names.last(random));
+    let part = &names.parts[random.random_range(0..names.parts.len())];
+    let hash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBzYWx0IG9yIG90aGVy$c29tZSBkaWdlc3Qgb3Igb3RoZXIgaXMgaGVyZSE";
+    format!(
+        "{part}_{number},{first}.{last}{number}@example.com,2026-01-01T00:00:00Z,\"{hash}\",{first},{last},"
+    )
+}

@@ -13,7 +13,7 @@ use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use crate::{
     bench::{Bench, Times},
     client::{Load, get},
-    export,
+    export, import,
     population::{Names, populate},
     report::{Figure, Report},
     server::{self, Server},
@@ -49,6 +49,7 @@ pub async fn run(directory: &Path, times: Times) -> Result<Report> {
             report.add(&format!("{index}, {size} users"), None, &[figure]);
         }
         export::run(&bench, size, &mut report).await?;
+        import::run(&bench, &names, size, &mut report).await?;
         if is_judged {
             let (with, without) = writes(&database).await?;
             report.add(
@@ -244,11 +245,12 @@ fn three_filters(names: &Names, random: &mut StdRng) -> String {
     format!("/users/?{}&sort={sort}", filters.join("&"))
 }
 
-const INDEXES: [&str; 11] = [
+const INDEXES: [&str; 12] = [
     "users_search_idx",
     "users_search_words_idx",
     "users_email_order_idx",
     "users_first_name_idx",
+    "users_middle_name_idx",
     "users_last_name_idx",
     "users_last_login_at_idx",
     "users_role_idx",

@@ -34,6 +34,22 @@ const READY_PAUSE: Duration = Duration::from_millis(5);
 const STOP_LIMIT: Duration = Duration::from_secs(45);
 const STOP_PAUSE: Duration = Duration::from_millis(10);
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_user-management");
+
+/// The program, on the data in `directory`.
+pub fn command(directory: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command
+        // No setting of whoever runs this, neither by the environment nor by an `.env` file.
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .current_dir(directory)
+        .env("NO_COLOR", "1")
+        .env("ENVIRONMENT", "development")
+        .env("DATA_DIR", directory.join("data"));
+    command
+}
+
 /// A running server. Dropped, it is stopped.
 pub struct Server {
     child: Child,
@@ -53,17 +69,9 @@ impl Server {
             .write(true)
             .truncate(true)
             .open(&log)?;
-        let program = env!("CARGO_BIN_EXE_user-management");
-        let mut command = Command::new(program);
+        let mut command = command(directory);
         command
             .arg("serve")
-            // No setting of whoever runs this, neither by the environment nor by an `.env` file.
-            .env_clear()
-            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-            .current_dir(directory)
-            .env("NO_COLOR", "1")
-            .env("ENVIRONMENT", "development")
-            .env("DATA_DIR", directory.join("data"))
             .env("BIND_ADDRESS", address.to_string())
             .env("OPERATIONS_ADDRESS", ANY_PORT.to_string())
             .env("RATE_LIMITS", "off")
@@ -73,7 +81,7 @@ impl Server {
             .stdout(output.try_clone()?)
             .stderr(output);
         let started = Instant::now();
-        let child = command.spawn().with_context(|| program.to_owned())?;
+        let child = command.spawn().with_context(|| PROGRAM)?;
         let mut server = Self {
             child,
             log,

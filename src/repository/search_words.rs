@@ -99,17 +99,21 @@ pub async fn look_up(connection: &mut PgConnection, words: &mut [Word]) -> Resul
 /// Nobody's word is lost, but by a transaction that adds users in an isolation above read committed.
 pub async fn forget_left(connection: &mut PgConnection, limit: i64) -> Result<u64> {
     sqlx::query(
-        "delete from search_words w where is_leaving \
-           and leaves_after <= pg_snapshot_xmin(pg_current_snapshot()) \
-           and not exists (select 1 from users where search_words @> array[w.word])",
+        "delete from search_words w where ctid = any(array( \
+             select ctid from search_words where is_leaving \
+               and leaves_after <= pg_snapshot_xmin(pg_current_snapshot()) limit $1)) \
+           and is_leaving and not exists (select 1 from users where search_words @> array[w.word])",
     )
+    .bind(limit)
     .execute(&mut *connection)
     .await?;
     // Somebody has got it before it was marked.
     sqlx::query(
-        "update search_words w set is_leaving = false, leaves_after = null where is_leaving \
-           and exists (select 1 from users where search_words @> array[w.word])",
+        "update search_words w set is_leaving = false, leaves_after = null where ctid = any(array( \
+             select ctid from search_words where is_leaving order by leaves_after limit $1)) \
+           and is_leaving and exists (select 1 from users where search_words @> array[w.word])",
     )
+    .bind(limit)
     .execute(&mut *connection)
     .await?;
     sqlx::query(

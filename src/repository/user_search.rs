@@ -15,12 +15,15 @@ mod begun;
 mod filter;
 mod order;
 mod totals;
+mod words;
+
+use std::collections::HashSet;
 
 use sqlx::{FromRow, PgConnection};
 
 use super::{
     search_words,
-    users::{UserRow, columns_of},
+    users::{self, UserRow, columns_of},
 };
 use crate::{
     domain::{
@@ -32,13 +35,11 @@ use crate::{
 };
 
 pub use all::{Window, find_window, list_window};
-use filter::{
-    By, Sql, is_text_only, push_bounds, push_branch, push_filter, push_filter_but_text, push_match,
-    push_tier_of,
-};
-pub use filter::{Known, Scope, Word};
+use filter::{Sql, is_text_only, push_bounds, push_branch, push_filter, push_filter_but_text};
 use order::{Branch, Fixed, Keys, branches, push_keys};
 pub use totals::{count, estimate};
+use words::{By, push_match, push_tier_of};
+pub use words::{Known, Scope, Word};
 
 /// Rows that the first walk looks at: some 1 ms.
 const SHORT_WALK: usize = 1_000;
@@ -131,6 +132,7 @@ pub async fn find_page(
     let skip = usize::try_from(page.skip).unwrap_or(usize::MAX);
     let wanted = skip + usize::try_from(page.limit).unwrap_or(usize::MAX);
     let mut found = Found::default();
+    let mut listed = HashSet::new();
     let mut sampled = None;
     let count = branches.len();
     for (number, branch) in branches.iter().enumerate() {
@@ -162,8 +164,7 @@ pub async fn find_page(
         if is_whole && count == 1 {
             found.total = part.total;
         }
-        part.users
-            .retain(|(user, _)| found.users.iter().all(|(known, _)| known.id != user.id));
+        part.users.retain(|(user, _)| listed.insert(user.id));
         found.users.append(&mut part.users);
         if found.users.len() >= wanted {
             break;
@@ -186,7 +187,8 @@ async fn find_part(
     for length in [SHORT_WALK, LONG_WALK] {
         let walked = walk(connection, search, branch, after, length.max(limit), limit).await?;
         let passed = walked.users.len();
-        if passed >= limit {
+        let length = length.max(limit);
+        if passed >= limit || !goes_on(connection, search, branch, after, length).await? {
             return Ok(walked);
         }
         if passed < SOME {
@@ -196,13 +198,45 @@ async fn find_part(
     gather(connection, search, branch, after, limit).await
 }
 
-/// How many of the oldest users match in each tier.
+/// Whether the order has more rows than a walk of this length looks at.
+async fn goes_on(
+    connection: &mut PgConnection,
+    search: &Search<'_>,
+    branch: &Branch,
+    after: Option<&Place>,
+    length: usize,
+) -> Result<bool> {
+    let mut sql = Sql::new("select exists (select 1 from users where true");
+    push_way(&mut sql, search, branch, after);
+    sql.push(" offset ").push(length).push(" limit 1)");
+    Ok(sql.build_query_scalar().fetch_one(connection).await?)
+}
+
+/// Writes which rows a walk looks at, in which order.
+fn push_way(sql: &mut Sql, search: &Search<'_>, branch: &Branch, after: Option<&Place>) {
+    let bounds = |fixed: &&Fixed| matches!(fixed, Fixed::Present(_));
+    let bounds = Branch {
+        fixed: branch.fixed.iter().filter(bounds).copied().collect(),
+        ..Branch::default()
+    };
+    push_branch(sql, &bounds, &search.words, By::Fields);
+    if let Some(key) = branch.keys.first() {
+        push_bounds(sql, search.filter, key.field);
+    }
+    if let Some(place) = after {
+        branch.push_after(sql, place, Keys::OfRow);
+    }
+    branch.push_order(sql, Keys::OfRow);
+}
+
+/// How many users match in each tier, of some [`SHORT_WALK`] on pages of the table taken at random.
 async fn sample_tiers(connection: &mut PgConnection, search: &Search<'_>) -> Result<[usize; 4]> {
+    let everybody = users::count(connection).await?;
+    let share = 100.0 * SHORT_WALK as f64 / everybody.max(1) as f64;
     let mut sql = Sql::new("select tier, count(*) from (select ");
     push_tier_of(&mut sql, &search.words);
-    sql.push(" as tier from (select users.* from users order by id limit ")
-        .push(SHORT_WALK)
-        .push(") users where true");
+    sql.push(" as tier from (select users.* from users tablesample system (");
+    sql.push_bind(share.min(100.0)).push(")) users where true");
     push_filter(&mut sql, search.filter, &search.words, By::Fields);
     sql.push(") sampled group by tier");
     let sampled: Vec<(Option<i32>, i64)> = sql.build_query_as().fetch_all(connection).await?;
@@ -296,19 +330,7 @@ async fn walk(
     sql.push("0::bigint as total from (select users.*, ");
     search.push_tier(&mut sql);
     sql.push(" from (select users.* from users where true");
-    let bounds = |fixed: &&Fixed| matches!(fixed, Fixed::Present(_));
-    let bounds = Branch {
-        fixed: branch.fixed.iter().filter(bounds).copied().collect(),
-        ..Branch::default()
-    };
-    push_branch(&mut sql, &bounds, &search.words, By::Fields);
-    if let Some(key) = branch.keys.first() {
-        push_bounds(&mut sql, search.filter, key.field);
-    }
-    if let Some(place) = after {
-        branch.push_after(&mut sql, place, Keys::OfRow);
-    }
-    branch.push_order(&mut sql, Keys::OfRow);
+    push_way(&mut sql, search, branch, after);
     sql.push(" limit ").push(length).push(") users where true");
     search.push_filter(&mut sql, branch, By::Fields);
     push_branch(&mut sql, branch, &search.words, By::Fields);

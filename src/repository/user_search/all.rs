@@ -8,7 +8,8 @@ use sqlx::{FromRow, PgConnection};
 
 use super::{
     Word,
-    filter::{By, Sql, push_filter},
+    filter::{Sql, push_filter},
+    words::By,
 };
 use crate::{
     domain::{

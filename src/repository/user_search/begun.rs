@@ -5,8 +5,9 @@ use sqlx::PgConnection;
 
 use super::{
     Found, Row, Search,
-    filter::{Begun, Sql, Word, push_filter_but_text, push_range},
+    filter::{Sql, push_filter_but_text},
     order::{Branch, Keys, sign},
+    words::{Begun, Word, push_range},
 };
 use crate::{
     domain::user_order::{Place, Tier},

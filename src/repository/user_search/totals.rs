@@ -5,7 +5,8 @@ use sqlx::PgConnection;
 
 use super::{
     Word,
-    filter::{By, Sql, push_filter},
+    filter::{Sql, push_filter},
+    words::By,
 };
 use crate::{domain::user_search::UserFilter, error::Result};
 
