@@ -23,7 +23,7 @@ use sqlx::{FromRow, PgConnection};
 
 use super::{
     search_words,
-    users::{self, UserRow, columns_of},
+    users::{UserRow, columns_of},
 };
 use crate::{
     domain::{
@@ -57,6 +57,8 @@ pub struct Search<'a> {
     pub words: Vec<Word>,
     /// In which order; the best match only with words.
     pub order: &'a UserOrder,
+    /// How many users there are, or about so many: the best way to a page depends on it, and nothing else.
+    pub everybody: u64,
 }
 
 /// Which page.
@@ -231,8 +233,7 @@ fn push_way(sql: &mut Sql, search: &Search<'_>, branch: &Branch, after: Option<&
 
 /// How many users match in each tier, of some [`SHORT_WALK`] on pages of the table taken at random.
 async fn sample_tiers(connection: &mut PgConnection, search: &Search<'_>) -> Result<[usize; 4]> {
-    let everybody = users::count(connection).await?;
-    let share = 100.0 * SHORT_WALK as f64 / everybody.max(1) as f64;
+    let share = 100.0 * SHORT_WALK as f64 / search.everybody.max(1) as f64;
     let mut sql = Sql::new("select tier, count(*) from (select ");
     push_tier_of(&mut sql, &search.words);
     sql.push(" as tier from (select users.* from users tablesample system (");
@@ -353,7 +354,7 @@ async fn gather(
     after: Option<&Place>,
     limit: usize,
 ) -> Result<Found> {
-    let by = By::to_gather(search.filter, &search.words);
+    let by = By::to_gather(search.filter, &search.words, search.everybody);
     let mut sql = Sql::new("with matches as materialized (select id, ");
     branch.push_key_columns(&mut sql);
     search.push_tier(&mut sql);

@@ -139,6 +139,7 @@ impl UserSearch {
             filter: &filter,
             words,
             order: &UserOrder::BestMatch,
+            everybody: users::count(&mut connection).await?,
         };
         let page = PageOf {
             after: None,
@@ -237,6 +238,7 @@ impl UserSearch {
             filter: &filter,
             words,
             order: &query.order,
+            everybody: users::count(&mut connection).await?,
         };
         let page = PageOf {
             after: mark.as_ref().and_then(|mark| mark.after.as_ref()),

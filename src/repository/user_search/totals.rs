@@ -4,27 +4,31 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::{
-    Word,
+    Search,
     filter::{Sql, push_filter},
     words::By,
 };
-use crate::{domain::user_search::UserFilter, error::Result};
+use crate::error::Result;
 
-/// How many users pass a filter, whose words were looked up, counted one by one, but not further than `bound`.
+/// How many users are searched for, with words that were looked up, counted one by one, but not further than `bound`.
 ///
 /// # Errors
 ///
 /// If the database fails.
 pub async fn count(
     connection: &mut PgConnection,
-    filter: &UserFilter,
-    words: &[Word],
+    search: &Search<'_>,
     bound: Option<u64>,
 ) -> Result<u64> {
     // Materialized, so that it is planned for all rows: by a bound PostgreSQL would be led to hope that it
     // meets so many on a walk over the table.
     let mut sql = Sql::new("with matches as materialized (select 1 from users where true");
-    push_filter(&mut sql, filter, words, By::to_gather(filter, words));
+    push_filter(
+        &mut sql,
+        search.filter,
+        &search.words,
+        By::to_gather(search.filter, &search.words, search.everybody),
+    );
     sql.push(") select count(*) from (select 1 from matches");
     if let Some(bound) = bound {
         sql.push(" limit ")
@@ -44,13 +48,14 @@ pub async fn count(
 /// # Errors
 ///
 /// If the database fails.
-pub async fn estimate(
-    connection: &mut PgConnection,
-    filter: &UserFilter,
-    words: &[Word],
-) -> Result<u64> {
+pub async fn estimate(connection: &mut PgConnection, search: &Search<'_>) -> Result<u64> {
     let mut sql = Sql::new("explain (format json) select 1 from users where true");
-    push_filter(&mut sql, filter, words, By::to_gather(filter, words));
+    push_filter(
+        &mut sql,
+        search.filter,
+        &search.words,
+        By::to_gather(search.filter, &search.words, search.everybody),
+    );
     let plan: Value = sql
         .build_query_scalar()
         .persistent(false)

@@ -163,11 +163,15 @@ pub(super) enum By {
     Fields,
 }
 
+/// Among so few users PostgreSQL reads the whole table rather than an index.
+const FEW_USERS: u64 = 20_000;
+
 impl By {
-    /// What is best to gather all rows that pass: whole words where nothing else is asked, so that it is their
-    /// index that finds them.
-    pub(super) fn to_gather(filter: &UserFilter, words: &[Word]) -> Self {
-        if is_text_only(filter) && words.iter().all(|word| word.containing().is_some()) {
+    /// What is best to gather all rows that pass: whole words among many users where nothing else is asked, so
+    /// that it is their index that finds them.
+    pub(super) fn to_gather(filter: &UserFilter, words: &[Word], everybody: u64) -> Self {
+        let are_known = words.iter().all(|word| word.containing().is_some());
+        if everybody > FEW_USERS && is_text_only(filter) && are_known {
             Self::Words
         } else {
             Self::Fields

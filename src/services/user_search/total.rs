@@ -6,10 +6,7 @@ use sqlx::PgConnection;
 use crate::{
     domain::user_search::UserFilter,
     error::Result,
-    repository::{
-        user_search::{self, Found, Search},
-        users,
-    },
+    repository::user_search::{self, Found, Search},
 };
 
 /// Totals up to here are exact, and so is every one where there are few users at all.
@@ -54,20 +51,20 @@ pub(super) async fn total(
     if !counting.has_more && (!found.users.is_empty() || counting.skip == 0) {
         return Ok(exact(seen));
     }
-    let everybody = users::count(connection).await?;
+    let everybody = search.everybody;
     if *search.filter == UserFilter::default() {
         return Ok(exact(everybody));
     }
     if counting.exactly || everybody <= FEW_USERS {
         search.look_up(connection).await?;
-        let count = user_search::count(connection, search.filter, &search.words, None).await?;
+        let count = user_search::count(connection, search, None).await?;
         return Ok(exact(count));
     }
-    let estimate = user_search::estimate(connection, search.filter, &search.words).await?;
+    let estimate = user_search::estimate(connection, search).await?;
     if estimate <= EXACT_UP_TO * TRUST {
         search.look_up(connection).await?;
         let bound = Some(EXACT_UP_TO + 1);
-        let count = user_search::count(connection, search.filter, &search.words, bound).await?;
+        let count = user_search::count(connection, search, bound).await?;
         if count <= EXACT_UP_TO {
             return Ok(exact(count));
         }

@@ -236,6 +236,7 @@ async fn a_search_finds_what_a_plain_filter_lets_pass_in_the_order_of_a_plain_so
             filter: &filter,
             words,
             order: &order,
+            everybody: dice.pick(&[1_500, 1_000_000]),
         };
         found_some += usize::from(wanted.len() > 7);
         // Some pages, each from the place of the one before, and back again.
@@ -278,12 +279,9 @@ async fn a_search_finds_what_a_plain_filter_lets_pass_in_the_order_of_a_plain_so
             "skip: {filter:?} {order:?}"
         );
         search.look_up(&mut conn).await.unwrap();
-        let words = &search.words;
-        let count = user_search::count(&mut conn, &filter, words, None)
-            .await
-            .unwrap();
+        let count = user_search::count(&mut conn, &search, None).await.unwrap();
         assert_eq!(count, wanted.len() as u64);
-        let count = user_search::count(&mut conn, &filter, words, Some(3))
+        let count = user_search::count(&mut conn, &search, Some(3))
             .await
             .unwrap();
         assert_eq!(count, wanted.len().min(3) as u64);
@@ -312,8 +310,12 @@ async fn statistics_tell_about_how_many_there_are() {
         is_professional: Some(true),
         ..UserFilter::default()
     };
-    let estimate = user_search::estimate(&mut conn, &filter, &[])
-        .await
-        .unwrap();
+    let search = Search {
+        filter: &filter,
+        words: Vec::new(),
+        order: &UserOrder::default(),
+        everybody: 400,
+    };
+    let estimate = user_search::estimate(&mut conn, &search).await.unwrap();
     assert!((80..=120).contains(&estimate), "{estimate}");
 }
