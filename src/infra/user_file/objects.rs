@@ -17,6 +17,9 @@ use crate::{
     error::Rule,
 };
 
+/// Most faults of a line that are told: a line has room for thousands of them.
+const MOST_FAULTS: usize = 20;
+
 /// Lines on their way.
 #[derive(Default)]
 pub(super) struct Objects {
@@ -84,9 +87,14 @@ fn object(line: &[u8]) -> Result<Vec<Field>, Vec<Fault>> {
         vec![(None, rule)]
     })?;
     let (mut fields, mut faults, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+    let mut has_unknown = false;
     for (name, value) in members {
+        if faults.len() == MOST_FAULTS {
+            break;
+        }
         let Some(column) = Column::named(&name) else {
-            faults.push((None, unknown(&name)));
+            let is_first = !std::mem::replace(&mut has_unknown, true);
+            faults.push((None, unknown(&name, is_first)));
             continue;
         };
         if !seen.insert(column) {
@@ -117,13 +125,14 @@ fn object(line: &[u8]) -> Result<Vec<Field>, Vec<Fault>> {
     }
 }
 
-fn unknown(name: &str) -> Rule {
-    let known: Vec<_> = Column::imported().map(Column::name).collect();
-    let message = format!(
-        "{} is no member of a user; there are: {}",
-        shown(name),
-        known.join(", ")
-    );
+/// What is wrong with a member that nobody knows; the first one of a line tells which there are.
+fn unknown(name: &str, is_first: bool) -> Rule {
+    let mut message = format!("{} is no member of a user", shown(name));
+    if is_first {
+        let known: Vec<_> = Column::imported().map(Column::name).collect();
+        message += "; there are: ";
+        message += &known.join(", ");
+    }
     Rule {
         kind: "unknown_member",
         message: message.into(),

@@ -261,6 +261,18 @@ fn an_object_that_cannot_be_taken_costs_its_line() {
 }
 
 #[test]
+fn a_line_full_of_faults_costs_little() {
+    let unknown = "\"x\":0,".repeat(10_000);
+    let repeated = "\"email\":\"\",".repeat(4000);
+    let text = format!("{{{unknown}\"bio\":\"\"}}\n{{{repeated}\"bio\":\"\"}}\n");
+    for (_, fields) in read(Format::Ndjson, text).unwrap() {
+        let reasons = fields.unwrap_err();
+        assert_eq!(reasons.len(), 20);
+        assert!(reasons.concat().len() < 2000, "{reasons:?}");
+    }
+}
+
+#[test]
 fn wherever_a_file_is_gone_on_with_the_rest_is_the_same() {
     let table = "\u{feff}email,bio\r\na@example.com,\"x\r\ny\"\r\nbroken\r\n\r\nb@example.com,z\r\nc@example.com,\"\n";
     let objects = "{\"email\":\"a@example.com\"}\n\nbroken\n{\"email\":\"b@example.com\"}";
