@@ -191,7 +191,9 @@ struct ImportIdParam {
 /// `professional_status_updated_at`, `locked_at`, `deletion_due_at`, `last_login_at`, `created_at`,
 /// `updated_at`, `password_hash` and `password`; of `email`, `phone_number` and `legacy_name` one is needed.
 /// The file is kept, and imported by a job: look at the answer's `location` for how far that has got. Good
-/// rows go in and bad ones don't, unless it is `atomic`.
+/// rows go in and bad ones don't, unless it is `atomic`. Where `on_conflict` is `update`, a row that would
+/// give an account that is there another password or another `email_verified_at` is a bad one: only operators
+/// do that, at the command line.
 #[utoipa::path(
     post, path = "/users/import", operation_id = "import_users", tag = "users", security(("password" = [])),
     request_body(content = ImportForm, content_type = "multipart/form-data"),

@@ -5,6 +5,7 @@ use sqlx::{Connection as _, PgConnection};
 use super::step::{Candidate, Step};
 use crate::{
     domain::{
+        actor::Actor,
         audit::{Action, Change},
         email::Email,
         id::UserId,
@@ -88,6 +89,10 @@ impl Step<'_> {
             return Ok(refused(Column::Role, "of the account is above your own"));
         }
         let hash = self.new_hash(connection, id, candidate).await?;
+        if let Some(column) = self.not_his_to_change(&before, candidate, hash.is_some()) {
+            let reason = "of an account that is there only operators change";
+            return Ok(refused(column, reason));
+        }
         let mut user = self.wanted(&before, candidate, hash.is_some());
         let role = user.role;
         if user == before && hash.is_none() {
@@ -142,6 +147,29 @@ impl Step<'_> {
         Ok(Changed::Done)
     }
 
+    /// The column by which the row would set a password or vouch for an address, where the actor is none
+    /// who may: of accounts that are there only operators do either, by whatever way.
+    fn not_his_to_change(
+        &self,
+        before: &User,
+        candidate: &Candidate,
+        has_new_password: bool,
+    ) -> Option<Column> {
+        if matches!(self.ctx.actor, Actor::Operator | Actor::System) {
+            return None;
+        }
+        let given = &candidate.given;
+        let email = given.email.as_ref();
+        let is_vouched_for = given.email_verified_at.is_some_and(|at| {
+            before.email_verified_at != Some(at) || !is_same_address(before.email.as_ref(), email)
+        });
+        // When a password was set openly is stored beside a new password only.
+        let password = candidate.hash.as_ref().map(|(column, _)| *column);
+        password
+            .filter(|_| has_new_password)
+            .or_else(|| is_vouched_for.then_some(Column::EmailVerifiedAt))
+    }
+
     /// The account as the row wants it.
     fn wanted(&self, before: &User, candidate: &Candidate, has_new_password: bool) -> User {
         let given = &candidate.given;
@@ -193,7 +221,7 @@ impl Step<'_> {
         id: UserId,
         candidate: &Candidate,
     ) -> Result<Option<PasswordHash>> {
-        let Some(hash) = &candidate.hash else {
+        let Some((_, hash)) = &candidate.hash else {
             return Ok(None);
         };
         let known = users::find_password_hash(connection, id).await?;

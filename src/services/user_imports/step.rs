@@ -42,7 +42,8 @@ const TRIES: usize = 20;
 pub(super) struct Candidate {
     pub(super) line: u64,
     pub(super) given: Box<ImportedUser>,
-    pub(super) hash: Option<PasswordHash>,
+    /// What the row gives of a password, and by which column.
+    pub(super) hash: Option<(Column, PasswordHash)>,
     /// The account that it would be.
     user: User,
     /// What is stored where no password is given.
@@ -191,7 +192,8 @@ impl<'a> Step<'a> {
             revision: given.revision.unwrap_or(1),
         };
         let nobodys = || self.imports.hasher.hash_of_nobody();
-        let stored_hash = hash.clone().unwrap_or_else(nobodys);
+        let given_hash = hash.as_ref().map(|(_, hash)| hash.clone());
+        let stored_hash = given_hash.unwrap_or_else(nobodys);
         Some(Candidate {
             line,
             given,

@@ -181,6 +181,59 @@ async fn what_cannot_be_taken_is_refused_at_once_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn passwords_and_vouching_of_accounts_that_are_there_are_not_for_administrators() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let second = app.user(Role::Admin, "second@example.com").await;
+    let exported: String = sqlx::query_scalar(
+        "select to_char(email_verified_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') \
+         from users where id = $1",
+    )
+    .bind(second.id)
+    .fetch_one(&app.database.pool)
+    .await
+    .unwrap();
+    let table = || async {
+        let table: Vec<String> = sqlx::query_scalar("select u::text from users u order by id")
+            .fetch_all(&app.database.pool)
+            .await
+            .unwrap();
+        table
+    };
+    let before = table().await;
+    let hash = "$2b$04$dCbeprZWBccQjPijz/aMBeBxvSkN1byfkKGgO9mu4ZR0ji0zdGdBq";
+    let text = format!(
+        "id,email,password,password_hash,password_reset_openly_at,email_verified_at\n\
+         ,second@example.com,Better*5678,,,\n\
+         ,second@example.com,,{hash},2020-01-01T00:00:00Z,\n\
+         ,second@example.com,,,,2020-01-01T00:00:00Z\n\
+         {},mine@example.com,,,,{exported}\n\
+         ,second@example.com,,,,{exported}\n",
+        second.id
+    );
+    let fields = [("file", &*text), ("on_conflict", "update")];
+    let (path, import) = imported(&app, &admin, &fields).await;
+    let errors = app.get(&format!("{path}/errors")).by(&admin).send().await;
+    let reason = "of an account that is there only operators change";
+    assert_eq!(
+        errors.expect(200).body,
+        format!(
+            "line,column,reason\r\n2,password,{reason}\r\n3,password_hash,{reason}\r\n\
+             4,email_verified_at,{reason}\r\n5,email_verified_at,{reason}\r\n"
+        )
+    );
+    // What is so already does no harm.
+    assert_eq!(import["rows"]["skipped"], 1);
+    assert_eq!(table().await, before);
+    // New accounts may have all of it.
+    let new = text.replace("second@", "new@").replace("mine@", "other@");
+    let new = new.lines().take(2).collect::<Vec<_>>().join("\n");
+    let fields = [("file", &*new), ("on_conflict", "update")];
+    let (_, import) = imported(&app, &admin, &fields).await;
+    assert_eq!(import["rows"]["created"], 1);
+}
+
+#[tokio::test]
 async fn a_file_of_many_pieces_comes_out_as_it_went_in() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
