@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::{Value, error::Category};
 
-use super::{Fault, MAX_RECORD, NO_UTF8, Record, TOO_LONG, line_ends, shown};
+use super::{Fault, MAX_RECORD, NO_UTF8, Record, TOO_LONG, shown};
 use crate::{
     domain::{
         user_import::FilePlace,
@@ -38,7 +38,7 @@ impl Objects {
     pub(super) fn take(&mut self, piece: &[u8], at: &mut FilePlace, records: &mut Vec<Record>) {
         for part in piece.split_inclusive(|byte| *byte == b'\n') {
             at.offset += part.len() as u64;
-            at.line += line_ends(part);
+            at.line += u64::from(part.ends_with(b"\n"));
             // What is too long is passed over to its end.
             self.is_too_long |= self.line.len() + part.len() > MAX_RECORD;
             match self.is_too_long {
