@@ -96,6 +96,11 @@ impl<'a> Step<'a> {
         self.errors = batch.errors;
         let candidates = batch.rows.into_iter().filter_map(|row| self.candidate(row));
         let mut pending: Vec<Candidate> = candidates.collect();
+        if !pending.is_empty() && !self.import.options.dry_run {
+            // Nobody becomes administrator by registering first any more. Before the accounts, as
+            // registration does it, so that neither waits for the other at once.
+            users::claim_first(connection, self.ctx.now).await?;
+        }
         let mut in_vain = 0;
         while !pending.is_empty() {
             let before = pending.len();
@@ -110,10 +115,6 @@ impl<'a> Step<'a> {
                     "{TRIES} generated nicknames were all taken"
                 )));
             }
-        }
-        if !self.made.is_empty() && !self.import.options.dry_run {
-            // Nobody becomes administrator by registering first any more.
-            users::claim_first(connection, self.ctx.now).await?;
         }
         self.errors.sort_by_key(|error| error.line);
         Ok(())
