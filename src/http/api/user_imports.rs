@@ -33,7 +33,10 @@ use crate::{
         state::AppState,
     },
     infra::csv,
-    services::{Ctx, user_imports::UserImports},
+    services::{
+        Ctx,
+        user_imports::{Upload, UserImports},
+    },
 };
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
@@ -207,10 +210,30 @@ struct ImportIdParam {
 async fn import(
     State(state): State<AppState>,
     Authenticated(ctx): Authenticated,
-    mut form: Multipart,
+    form: Multipart,
 ) -> Answer<Response> {
     let imports = &state.services.user_imports;
-    let mut upload = imports.begin_upload(&ctx).await?;
+    let upload = imports.begin_upload(&ctx).await?;
+    let id = upload.id();
+    let import = match take(imports, &ctx, upload, form).await {
+        Ok(import) => import,
+        Err(problem) => {
+            imports.abandon_upload(id).await;
+            return Err(problem);
+        }
+    };
+    let location = [(header::LOCATION, url(&state, import.id))];
+    let body = axum::Json(ImportBody::new(&state, import));
+    Ok((StatusCode::ACCEPTED, location, body).into_response())
+}
+
+/// Takes the file and how to import it, and has it imported.
+async fn take(
+    imports: &UserImports,
+    ctx: &Ctx,
+    mut upload: Upload,
+    mut form: Multipart,
+) -> Answer<UserImport> {
     let (mut options, mut has_file) = (ImportOptions::default(), false);
     while let Some(mut part) = form.next().await? {
         if part.name() != "file" {
@@ -232,10 +255,7 @@ async fn import(
     if !has_file {
         return Err(invalid("file", Rule::new("missing", "is required")).into());
     }
-    let import = imports.end_upload(&ctx, upload, options).await?;
-    let location = [(header::LOCATION, url(&state, import.id))];
-    let body = axum::Json(ImportBody::new(&state, import));
-    Ok((StatusCode::ACCEPTED, location, body).into_response())
+    Ok(imports.end_upload(ctx, upload, options).await?)
 }
 
 /// Takes a part that says how to import.

@@ -4,7 +4,11 @@ use axum::body::{Body, Bytes};
 use futures::stream;
 use serde_json::{Value, json};
 use sqlx::Executor as _;
-use user_management::{domain::role::Role, infra::clock::Clock as _};
+use user_management::{
+    domain::{id::RequestId, role::Role},
+    infra::clock::Clock as _,
+    services::Ctx,
+};
 use uuid::Uuid;
 
 use crate::support::{
@@ -154,6 +158,12 @@ async fn what_cannot_be_taken_is_refused_at_once_and_leaves_nothing() {
     import(&app, &admin, &[file, ("format", &long)])
         .await
         .expect_problem(413, "body_too_large");
+    let other = "x".repeat(200);
+    let mut many = vec![("other", &*other); 2000];
+    many.push(file);
+    import(&app, &admin, &many)
+        .await
+        .expect_problem(413, "body_too_large");
     let post = || app.post("/users/import").by(&admin);
     post()
         .raw("text/csv", file.1)
@@ -172,7 +182,18 @@ async fn what_cannot_be_taken_is_refused_at_once_and_leaves_nothing() {
     }
     assert_eq!(app.jobs_of("import_users").await, 0);
     assert_eq!(app.count("users").await, 1);
-    // What was begun and not brought to its end is cleared away soon.
+    assert_eq!(app.count("user_imports").await, 0);
+}
+
+#[tokio::test]
+async fn an_upload_that_stands_still_is_cleared_away() {
+    let app = TestApp::start().await;
+    let ctx = Ctx::operator(RequestId(Uuid::nil()), app.clock.now());
+    let imports = &app.app.services.user_imports;
+    let mut upload = imports.begin_upload(&ctx).await.unwrap();
+    let piece = vec![b'x'; 100_000];
+    imports.add_to_upload(&mut upload, &piece).await.unwrap();
+    assert_eq!(app.count("user_import_chunks").await, 1);
     app.clock.advance(chrono::TimeDelta::hours(2));
     let maintenance = &app.app.services.maintenance;
     maintenance.sweep(app.clock.now()).await.unwrap();

@@ -108,7 +108,7 @@ async fn an_import_and_a_first_registration_wait_in_one_order() {
                 .fetch_one(&app.database.pool)
                 .await
                 .unwrap();
-            waiting == 1
+            waiting >= 1
         })
         .await;
         sqlx::query(
