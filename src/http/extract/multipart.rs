@@ -56,7 +56,7 @@ impl Multipart {
     ///
     /// Where the body is cut off, malformed or too large.
     pub async fn next(&mut self) -> Result<Option<Part>, Problem> {
-        let part = self.0.next_field().await.map_err(unread)?;
+        let part = self.0.next_field().await.map_err(|error| unread(&error))?;
         Ok(part.map(Part))
     }
 }
@@ -74,7 +74,7 @@ impl Part {
     ///
     /// Where the body is cut off, malformed or too large.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        self.0.chunk().await.map_err(unread)
+        self.0.chunk().await.map_err(|error| unread(&error))
     }
 
     /// All of it, where it is a short text.
@@ -94,8 +94,7 @@ impl Part {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "is what an error is mapped by")]
-fn unread(error: multer::Error) -> Problem {
+fn unread(error: &multer::Error) -> Problem {
     match error {
         multer::Error::StreamSizeExceeded { .. } => too_large(),
         _ => malformed(),

@@ -173,9 +173,7 @@ impl<'a> Rows<'a> {
     async fn with_hash(&self, line: u64, mut user: Box<ImportedUser>) -> Result<Row> {
         let hash = match &user.secret {
             None => None,
-            Some(ImportedSecret::Hash(hash)) => {
-                Some((Column::PasswordHash, hash.stored().clone()))
-            }
+            Some(ImportedSecret::Hash(hash)) => Some((Column::PasswordHash, hash.stored().clone())),
             // Nobody will see it.
             Some(ImportedSecret::Password(_)) if self.options.dry_run => {
                 Some((Column::Password, self.imports.hasher.hash_of_nobody()))
