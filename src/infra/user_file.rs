@@ -167,11 +167,6 @@ fn at_beginning(reason: &str) -> Unreadable {
     }
 }
 
-/// How many line ends these bytes have.
-fn line_ends(bytes: &[u8]) -> u64 {
-    bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum()
-}
-
 /// A name of the file as an error may show it.
 fn shown(name: &str) -> String {
     let cut: String = name.chars().take(MOST_OF_NAME).collect();

@@ -98,11 +98,30 @@ impl Import {
             name.into()
         })
     }
+
+    /// Refuses to write what is wrong with rows over the rows.
+    fn spare_file(&self) -> anyhow::Result<()> {
+        // What isn't there is not the other one.
+        let Ok(file) = self.file.canonicalize() else {
+            return Ok(());
+        };
+        let path = self.errors_file();
+        let written = [unfinished(&path), path];
+        if written
+            .iter()
+            .any(|path| path.canonicalize().is_ok_and(|path| path == file))
+        {
+            let rule = Rule::new("same_file", "would be written over the file of users");
+            bail!(Error::invalid(FieldError::body("errors", rule)));
+        }
+        Ok(())
+    }
 }
 
 pub(super) async fn run(import: Import) -> anyhow::Result<()> {
     // What is mistyped needs no database.
     let options = import.options()?;
+    import.spare_file()?;
     let signals = StopSignals::listen().context("can't listen for signals")?;
     let session = Session::open().await?;
     let done = work(&import, options, &session, signals).await;
@@ -149,7 +168,8 @@ async fn work(
     };
     let ended = ended.map_err(|error| explain(error, options))?;
     let path = import.errors_file();
-    let written = write_errors(imports, &session.ctx, &ended, &path).await;
+    let is_ours = import.errors.is_none();
+    let written = write_errors(imports, &session.ctx, &ended, &path, is_ours).await;
     let has_errors = written.with_context(|| {
         let path = path.display();
         format!("the import has ended, but what is wrong with rows can't be written to {path}: the same command with --resume writes it again")
@@ -173,25 +193,35 @@ fn explain(error: Error, options: ImportOptions) -> anyhow::Error {
     }
 }
 
-/// Writes what is wrong with rows, if something is: wholly or not at all. Answers whether there was
-/// something.
+/// Where a file is written until it is whole.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut unfinished = path.to_owned().into_os_string();
+    unfinished.push(".part");
+    unfinished.into()
+}
+
+/// Writes what is wrong with rows, if something is: wholly or not at all. Else it takes away what an earlier
+/// import has written there, if the place is ours. Answers whether there was something.
 async fn write_errors(
     imports: &UserImports,
     ctx: &Ctx,
     import: &UserImport,
     path: &Path,
+    is_ours: bool,
 ) -> anyhow::Result<bool> {
     let mut page = imports.list_errors(ctx, import.id, None).await?;
     if page.is_empty() {
+        if is_ours && fs::symlink_metadata(path).is_ok_and(|kind| kind.is_file()) {
+            fs::remove_file(path)?;
+        }
         return Ok(false);
     }
     // What is no file, such as a pipe, can't be put in its place.
     let is_special = fs::metadata(path).is_ok_and(|kind| !kind.is_file());
-    let mut unfinished = path.to_owned().into_os_string();
-    if !is_special {
-        unfinished.push(".part");
-    }
-    let unfinished = PathBuf::from(unfinished);
+    let unfinished = match is_special {
+        true => path.to_owned(),
+        false => unfinished(path),
+    };
     let mut file = BufWriter::new(
         File::options()
             .write(true)

@@ -20,6 +20,10 @@ use crate::{
     error::Rule,
 };
 
+/// The largest number of a state that is taken: 2^53, which every client reads as it is, and far from where
+/// it can't grow any more.
+const MAX_REVISION: i64 = 1 << 53;
+
 /// A cell or a member that is not empty, and its column.
 pub type Field = (Column, String);
 
@@ -177,8 +181,12 @@ fn id(text: &str) -> Result<UserId, Rule> {
 }
 
 fn revision(text: &str) -> Result<i64, Rule> {
-    let number = text.parse().ok().filter(|number| *number > 0);
-    number.ok_or(Rule::new("invalid_revision", "must be a number from 1"))
+    let number = text.parse().ok();
+    let number = number.filter(|number| (1..=MAX_REVISION).contains(number));
+    number.ok_or(Rule::new(
+        "invalid_revision",
+        "must be a number from 1 to 9007199254740992",
+    ))
 }
 
 fn role(text: &str) -> Result<Role, Rule> {
@@ -252,6 +260,17 @@ mod tests {
     fn numbers_that_older_clients_left_come_back_as_they_are() {
         let user = read(&[(Column::PhoneNumber, "1234567890")]).unwrap();
         assert_eq!(user.phone_number.unwrap().as_str(), "1234567890");
+    }
+
+    #[test]
+    fn the_number_of_a_state_has_room_to_grow() {
+        let number = |text| read(&[(Column::Email, "a@example.com"), (Column::Revision, text)]);
+        let largest = number("9007199254740992").unwrap().revision;
+        assert_eq!(largest, Some(MAX_REVISION));
+        for text in ["0", "9007199254740993", "9223372036854775807"] {
+            let broken = number(text).unwrap_err();
+            assert_eq!(broken, [(Column::Revision, "invalid_revision")]);
+        }
     }
 
     #[test]

@@ -33,7 +33,10 @@ use crate::{
         state::AppState,
     },
     infra::csv,
-    services::{Ctx, user_imports::UserImports},
+    services::{
+        Ctx,
+        user_imports::{Upload, UserImports},
+    },
 };
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
@@ -191,7 +194,9 @@ struct ImportIdParam {
 /// `professional_status_updated_at`, `locked_at`, `deletion_due_at`, `last_login_at`, `created_at`,
 /// `updated_at`, `password_hash` and `password`; of `email`, `phone_number` and `legacy_name` one is needed.
 /// The file is kept, and imported by a job: look at the answer's `location` for how far that has got. Good
-/// rows go in and bad ones don't, unless it is `atomic`.
+/// rows go in and bad ones don't, unless it is `atomic`. Where `on_conflict` is `update`, a row that would
+/// give an account that is there another password or another `email_verified_at` is a bad one: only operators
+/// do that, at the command line.
 #[utoipa::path(
     post, path = "/users/import", operation_id = "import_users", tag = "users", security(("password" = [])),
     request_body(content = ImportForm, content_type = "multipart/form-data"),
@@ -205,10 +210,30 @@ struct ImportIdParam {
 async fn import(
     State(state): State<AppState>,
     Authenticated(ctx): Authenticated,
-    mut form: Multipart,
+    form: Multipart,
 ) -> Answer<Response> {
     let imports = &state.services.user_imports;
-    let mut upload = imports.begin_upload(&ctx).await?;
+    let upload = imports.begin_upload(&ctx).await?;
+    let id = upload.id();
+    let import = match take(imports, &ctx, upload, form).await {
+        Ok(import) => import,
+        Err(problem) => {
+            imports.abandon_upload(id).await;
+            return Err(problem);
+        }
+    };
+    let location = [(header::LOCATION, url(&state, import.id))];
+    let body = axum::Json(ImportBody::new(&state, import));
+    Ok((StatusCode::ACCEPTED, location, body).into_response())
+}
+
+/// Takes the file and how to import it, and has it imported.
+async fn take(
+    imports: &UserImports,
+    ctx: &Ctx,
+    mut upload: Upload,
+    mut form: Multipart,
+) -> Answer<UserImport> {
     let (mut options, mut has_file) = (ImportOptions::default(), false);
     while let Some(mut part) = form.next().await? {
         if part.name() != "file" {
@@ -230,10 +255,7 @@ async fn import(
     if !has_file {
         return Err(invalid("file", Rule::new("missing", "is required")).into());
     }
-    let import = imports.end_upload(&ctx, upload, options).await?;
-    let location = [(header::LOCATION, url(&state, import.id))];
-    let body = axum::Json(ImportBody::new(&state, import));
-    Ok((StatusCode::ACCEPTED, location, body).into_response())
+    Ok(imports.end_upload(ctx, upload, options).await?)
 }
 
 /// Takes a part that says how to import.

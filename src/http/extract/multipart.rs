@@ -6,21 +6,26 @@ use axum::{
     http::{StatusCode, header},
 };
 
-use crate::{error::ErrorCode, http::error::Problem};
+use crate::{
+    error::ErrorCode,
+    http::{error::Problem, state::AppState},
+};
 
 /// Most bytes of a part that is no file.
 const MAX_TEXT: usize = 256;
+/// Most bytes of a body beside those of its file: heads of parts, and parts that are no file.
+const MAX_REST: u64 = 64 * 1024;
 
-/// A body of `multipart/form-data`, read part by part.
+/// A body of `multipart/form-data`, read part by part, with room for one file of users.
 pub struct Multipart(multer::Multipart<'static>);
 
 /// A part of it.
 pub struct Part(multer::Field<'static>);
 
-impl<S: Sync> FromRequest<S> for Multipart {
+impl FromRequest<AppState> for Multipart {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
         let kind = request.headers().get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let essence = kind.split(';').next().unwrap_or_default().trim();
@@ -32,7 +37,15 @@ impl<S: Sync> FromRequest<S> for Multipart {
         }
         let boundary = multer::parse_boundary(kind).map_err(|_| malformed())?;
         let body = request.into_body().into_data_stream();
-        Ok(Self(multer::Multipart::new(body, boundary)))
+        let most = state.services.user_imports.max_bytes();
+        // Else a head without an end would be taken into memory.
+        let limit = multer::SizeLimit::new().whole_stream(most.saturating_add(MAX_REST));
+        let constraints = multer::Constraints::new().size_limit(limit);
+        Ok(Self(multer::Multipart::with_constraints(
+            body,
+            boundary,
+            constraints,
+        )))
     }
 }
 
@@ -41,9 +54,9 @@ impl Multipart {
     ///
     /// # Errors
     ///
-    /// Where the body is cut off or malformed.
+    /// Where the body is cut off, malformed or too large.
     pub async fn next(&mut self) -> Result<Option<Part>, Problem> {
-        let part = self.0.next_field().await.map_err(|_| malformed())?;
+        let part = self.0.next_field().await.map_err(|error| unread(&error))?;
         Ok(part.map(Part))
     }
 }
@@ -59,9 +72,9 @@ impl Part {
     ///
     /// # Errors
     ///
-    /// Where the body is cut off or malformed.
+    /// Where the body is cut off, malformed or too large.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        self.0.chunk().await.map_err(|_| malformed())
+        self.0.chunk().await.map_err(|error| unread(&error))
     }
 
     /// All of it, where it is a short text.
@@ -78,6 +91,13 @@ impl Part {
             }
         }
         String::from_utf8(text).map_err(|_| malformed())
+    }
+}
+
+fn unread(error: &multer::Error) -> Problem {
+    match error {
+        multer::Error::StreamSizeExceeded { .. } => too_large(),
+        _ => malformed(),
     }
 }
 

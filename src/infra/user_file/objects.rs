@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::{Value, error::Category};
 
-use super::{Fault, MAX_RECORD, NO_UTF8, Record, TOO_LONG, line_ends, shown};
+use super::{Fault, MAX_RECORD, NO_UTF8, Record, TOO_LONG, shown};
 use crate::{
     domain::{
         user_import::FilePlace,
@@ -16,6 +16,9 @@ use crate::{
     },
     error::Rule,
 };
+
+/// Most faults of a line that are told: a line has room for thousands of them.
+const MOST_FAULTS: usize = 20;
 
 /// Lines on their way.
 #[derive(Default)]
@@ -35,7 +38,7 @@ impl Objects {
     pub(super) fn take(&mut self, piece: &[u8], at: &mut FilePlace, records: &mut Vec<Record>) {
         for part in piece.split_inclusive(|byte| *byte == b'\n') {
             at.offset += part.len() as u64;
-            at.line += line_ends(part);
+            at.line += u64::from(part.ends_with(b"\n"));
             // What is too long is passed over to its end.
             self.is_too_long |= self.line.len() + part.len() > MAX_RECORD;
             match self.is_too_long {
@@ -84,9 +87,14 @@ fn object(line: &[u8]) -> Result<Vec<Field>, Vec<Fault>> {
         vec![(None, rule)]
     })?;
     let (mut fields, mut faults, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+    let mut has_unknown = false;
     for (name, value) in members {
+        if faults.len() == MOST_FAULTS {
+            break;
+        }
         let Some(column) = Column::named(&name) else {
-            faults.push((None, unknown(&name)));
+            let is_first = !std::mem::replace(&mut has_unknown, true);
+            faults.push((None, unknown(&name, is_first)));
             continue;
         };
         if !seen.insert(column) {
@@ -117,13 +125,14 @@ fn object(line: &[u8]) -> Result<Vec<Field>, Vec<Fault>> {
     }
 }
 
-fn unknown(name: &str) -> Rule {
-    let known: Vec<_> = Column::imported().map(Column::name).collect();
-    let message = format!(
-        "{} is no member of a user; there are: {}",
-        shown(name),
-        known.join(", ")
-    );
+/// What is wrong with a member that nobody knows; the first one of a line tells which there are.
+fn unknown(name: &str, is_first: bool) -> Rule {
+    let mut message = format!("{} is no member of a user", shown(name));
+    if is_first {
+        let known: Vec<_> = Column::imported().map(Column::name).collect();
+        message += "; there are: ";
+        message += &known.join(", ");
+    }
     Rule {
         kind: "unknown_member",
         message: message.into(),

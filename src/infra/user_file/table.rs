@@ -2,7 +2,7 @@
 
 use csv_core::ReadRecordResult;
 
-use super::{Fault, MAX_RECORD, NO_UTF8, Record, TOO_LONG, Unreadable, line_ends, shown};
+use super::{Fault, MAX_RECORD, NO_UTF8, Record, TOO_LONG, Unreadable, shown};
 use crate::{
     domain::{
         user_import::FilePlace,
@@ -29,6 +29,10 @@ pub(super) struct Table {
     begun: Option<u64>,
     /// What was given up of the row: it is too long, or has too many cells.
     given_up: Option<Rule>,
+    /// The last byte that was passed.
+    before: u8,
+    /// A row that ended with a carriage return: what comes next tells whether that was all of its line end.
+    waiting: Option<Record>,
 }
 
 impl Default for Table {
@@ -42,6 +46,8 @@ impl Default for Table {
             ended: 0,
             begun: None,
             given_up: None,
+            before: 0,
+            waiting: None,
         }
     }
 }
@@ -55,6 +61,8 @@ impl Table {
     pub(super) fn forget(&mut self) {
         self.parser.reset();
         self.clear();
+        // Places are behind whole line ends.
+        (self.before, self.waiting) = (0, None);
     }
 
     fn clear(&mut self) {
@@ -68,12 +76,19 @@ impl Table {
         at: &mut FilePlace,
         records: &mut Vec<Record>,
     ) -> Result<(), Unreadable> {
-        while !piece.is_empty() {
+        while let Some((first, behind)) = piece.split_first() {
+            if let Some(record) = self.waiting.take() {
+                if *first == b'\n' {
+                    self.pass(b"\n", at);
+                    piece = behind;
+                }
+                records.push(Record { end: *at, ..record });
+                continue;
+            }
             if self.begun.is_none() {
                 let is_end = |byte: &&u8| matches!(**byte, b'\r' | b'\n');
                 let (blank, rest) = piece.split_at(piece.iter().take_while(is_end).count());
-                at.offset += blank.len() as u64;
-                at.line += line_ends(blank);
+                self.pass(blank, at);
                 piece = rest;
                 if piece.is_empty() {
                     break;
@@ -82,14 +97,30 @@ impl Table {
             }
             let (is_row, read) = self.parse(piece);
             let (done, rest) = piece.split_at(read);
-            at.offset += read as u64;
-            at.line += line_ends(done);
+            self.pass(done, at);
             piece = rest;
             if is_row {
-                self.end_row(*at, records)?;
+                let record = self.end_row(*at)?;
+                match self.before {
+                    b'\r' => self.waiting = record,
+                    _ => records.extend(record),
+                }
             }
         }
         Ok(())
+    }
+
+    /// Goes behind these bytes. Lines end with a line feed, a carriage return (as old spreadsheets write
+    /// them), or both.
+    fn pass(&mut self, bytes: &[u8], at: &mut FilePlace) {
+        let mut before = self.before;
+        for byte in bytes {
+            let is_end = *byte == b'\r' || (*byte == b'\n' && before != b'\r');
+            at.line += u64::from(is_end);
+            before = *byte;
+        }
+        at.offset += bytes.len() as u64;
+        self.before = before;
     }
 
     /// Reads on; answers whether that was the end of a row, and how many bytes it was.
@@ -125,6 +156,7 @@ impl Table {
         at: FilePlace,
         records: &mut Vec<Record>,
     ) -> Result<(), Unreadable> {
+        records.extend(self.waiting.take());
         if self.begun.is_some() {
             // Within quotes a line end would be one more character of the cell.
             let (mut ending, mut is_row): (&[u8], bool) = (b"\n", false);
@@ -145,7 +177,7 @@ impl Table {
                     ),
                 });
             }
-            self.end_row(at, records)?;
+            records.extend(self.end_row(at)?);
         }
         match self.columns {
             Some(_) => Ok(()),
@@ -156,21 +188,23 @@ impl Table {
         }
     }
 
-    fn end_row(&mut self, end: FilePlace, records: &mut Vec<Record>) -> Result<(), Unreadable> {
+    /// Ends a row: answers it, unless it is the first, which names the columns.
+    fn end_row(&mut self, end: FilePlace) -> Result<Option<Record>, Unreadable> {
         let line = self.begun.unwrap_or(end.line);
-        match &self.columns {
+        let record = match &self.columns {
             None => {
                 let head = self.head();
                 self.columns = Some(head.map_err(|reason| Unreadable { line, reason })?);
+                None
             }
-            Some(columns) => records.push(Record {
+            Some(columns) => Some(Record {
                 line,
                 end,
                 fields: self.row(columns),
             }),
-        }
+        };
         self.clear();
-        Ok(())
+        Ok(record)
     }
 
     fn cells(&self) -> impl Iterator<Item = &[u8]> {

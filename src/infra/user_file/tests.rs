@@ -95,6 +95,19 @@ fn cells_hold_line_ends_quotes_and_commas_and_lines_are_counted_on() {
 }
 
 #[test]
+fn lines_that_end_with_carriage_returns_alone_are_counted_too() {
+    let text = "email,bio\ra@example.com,\"one\rtwo\"\r\rx\rb@example.com,\r\r\nc@example.com,\n\rd@example.com,";
+    let lines: Vec<_> = csv(text)
+        .into_iter()
+        .map(|(line, fields)| (line, fields.is_ok()))
+        .collect();
+    assert_eq!(
+        lines,
+        [(2, true), (5, false), (6, true), (8, true), (10, true)]
+    );
+}
+
+#[test]
 fn the_apostrophe_before_what_looks_like_a_formula_is_taken_away_and_nothing_else() {
     let text = "phone_number,bio\n'+4930123456,'quoted'\n+4930123457,''=1\n";
     let expected = [
@@ -261,10 +274,27 @@ fn an_object_that_cannot_be_taken_costs_its_line() {
 }
 
 #[test]
+fn a_line_full_of_faults_costs_little() {
+    let unknown = "\"x\":0,".repeat(10_000);
+    let repeated = "\"email\":\"\",".repeat(4000);
+    let text = format!("{{{unknown}\"bio\":\"\"}}\n{{{repeated}\"bio\":\"\"}}\n");
+    for (_, fields) in read(Format::Ndjson, text).unwrap() {
+        let reasons = fields.unwrap_err();
+        assert_eq!(reasons.len(), 20);
+        assert!(reasons.concat().len() < 2000, "{reasons:?}");
+    }
+}
+
+#[test]
 fn wherever_a_file_is_gone_on_with_the_rest_is_the_same() {
     let table = "\u{feff}email,bio\r\na@example.com,\"x\r\ny\"\r\nbroken\r\n\r\nb@example.com,z\r\nc@example.com,\"\n";
     let objects = "{\"email\":\"a@example.com\"}\n\nbroken\n{\"email\":\"b@example.com\"}";
-    for (format, text) in [(Format::Csv, table), (Format::Ndjson, objects)] {
+    let old = table.replace("\r\n", "\r");
+    for (format, text) in [
+        (Format::Csv, table),
+        (Format::Csv, &*old),
+        (Format::Ndjson, objects),
+    ] {
         let all = read_in(format, text.as_bytes(), usize::MAX).unwrap();
         assert!(all.len() >= 3);
         let places: Vec<_> = all.iter().map(|record| record.end).collect();

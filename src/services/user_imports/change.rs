@@ -5,6 +5,7 @@ use sqlx::{Connection as _, PgConnection};
 use super::step::{Candidate, Step};
 use crate::{
     domain::{
+        actor::Actor,
         audit::{Action, Change},
         email::Email,
         id::UserId,
@@ -88,6 +89,10 @@ impl Step<'_> {
             return Ok(refused(Column::Role, "of the account is above your own"));
         }
         let hash = self.new_hash(connection, id, candidate).await?;
+        if let Some(column) = self.not_his_to_change(&before, candidate, hash.is_some()) {
+            let reason = "of an account that is there only operators change";
+            return Ok(refused(column, reason));
+        }
         let mut user = self.wanted(&before, candidate, hash.is_some());
         let role = user.role;
         if user == before && hash.is_none() {
@@ -100,7 +105,8 @@ impl Step<'_> {
         if before.role == Role::Admin && is_weaker {
             keep_an_admin(connection, &before).await?;
         }
-        if role != before.role {
+        // That a verified address makes somebody AUTHENTICATED nobody has decided.
+        if role != before.role && candidate.given.role.is_some() {
             user.role = before.role;
             let mut subject = Subject {
                 user,
@@ -137,9 +143,33 @@ impl Step<'_> {
                 all.enqueue(connection, id, mail, now).await?;
             }
         }
-        self.tell_of_change(connection, &before, &user, hash.is_some())
+        let is_role_told = candidate.given.role.is_some();
+        self.tell_of_change(connection, &before, &user, is_role_told, hash.is_some())
             .await?;
         Ok(Changed::Done)
+    }
+
+    /// The column by which the row would set a password or vouch for an address, where the actor is none
+    /// who may: of accounts that are there only operators do either, by whatever way.
+    fn not_his_to_change(
+        &self,
+        before: &User,
+        candidate: &Candidate,
+        has_new_password: bool,
+    ) -> Option<Column> {
+        if matches!(self.ctx.actor, Actor::Operator | Actor::System) {
+            return None;
+        }
+        let given = &candidate.given;
+        let email = given.email.as_ref();
+        let is_vouched_for = given.email_verified_at.is_some_and(|at| {
+            before.email_verified_at != Some(at) || !is_same_address(before.email.as_ref(), email)
+        });
+        // When a password was set openly is stored beside a new password only.
+        let password = candidate.hash.as_ref().map(|(column, _)| *column);
+        password
+            .filter(|_| has_new_password)
+            .or_else(|| is_vouched_for.then_some(Column::EmailVerifiedAt))
     }
 
     /// The account as the row wants it.
@@ -164,7 +194,12 @@ impl Step<'_> {
         let name = given.legacy_name.clone();
         user.legacy_name = name.or(user.legacy_name);
         given.profile.clone().apply(&mut user.profile);
-        user.role = given.role.unwrap_or(user.role);
+        user.role = match (given.role, before.role) {
+            (Some(role), _) => role,
+            // As by the link of a mail.
+            (None, Role::Anonymous) if becomes_verified(before, &user) => Role::Authenticated,
+            (None, role) => role,
+        };
         if let Some(is_professional) = given.is_professional {
             if is_professional != user.is_professional {
                 user.professional_status_updated_at = Some(self.ctx.now);
@@ -193,7 +228,7 @@ impl Step<'_> {
         id: UserId,
         candidate: &Candidate,
     ) -> Result<Option<PasswordHash>> {
-        let Some(hash) = &candidate.hash else {
+        let Some((_, hash)) = &candidate.hash else {
             return Ok(None);
         };
         let known = users::find_password_hash(connection, id).await?;
@@ -220,7 +255,13 @@ impl Step<'_> {
             ];
             one_time_tokens::discard(connection, id, &void).await?;
             email_changes::discard_all(connection, id).await?;
-        } else if has_new_password {
+            return Ok(());
+        }
+        if becomes_verified(before, after) {
+            let void = [Purpose::EmailVerification];
+            one_time_tokens::discard(connection, id, &void).await?;
+        }
+        if has_new_password {
             let void = [Purpose::PasswordReset, Purpose::OpenPasswordReset];
             one_time_tokens::discard(connection, id, &void).await?;
             email_changes::discard_unconfirmed(connection, id).await?;
@@ -228,16 +269,19 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Audits a change but for that of the role, which has an entry of its own.
+    /// Audits a change, but for that of the role where that has an entry of its own.
     async fn tell_of_change(
         &self,
         connection: &mut PgConnection,
         before: &User,
         after: &User,
+        is_role_told: bool,
         has_new_password: bool,
     ) -> Result<()> {
         let mut change = Change::between(before, after);
-        drop(change.split_off("role"));
+        if is_role_told {
+            drop(change.split_off("role"));
+        }
         let changed = Act::new(Action::UserChanged).on(after.id).change(change);
         let password = Act::new(Action::PasswordChanged).on(after.id);
         let acts = [Some(changed), has_new_password.then_some(password)];
@@ -245,6 +289,10 @@ impl Step<'_> {
         let acts = acts.into_iter().flatten();
         audit.record_all(connection, &self.ctx, acts).await
     }
+}
+
+fn becomes_verified(before: &User, after: &User) -> bool {
+    before.email_verified_at.is_none() && after.email_verified_at.is_some()
 }
 
 fn is_same_address(one: Option<&Email>, other: Option<&Email>) -> bool {

@@ -27,8 +27,8 @@ const HASHED_BATCH: usize = 100;
 pub(super) struct Row {
     pub(super) line: u64,
     pub(super) user: Box<ImportedUser>,
-    /// What the account is to have; none: no password.
-    pub(super) hash: Option<PasswordHash>,
+    /// What the account is to have, and the column that gives it; none: no password.
+    pub(super) hash: Option<(Column, PasswordHash)>,
 }
 
 /// Rows to be written at once.
@@ -173,13 +173,14 @@ impl<'a> Rows<'a> {
     async fn with_hash(&self, line: u64, mut user: Box<ImportedUser>) -> Result<Row> {
         let hash = match &user.secret {
             None => None,
-            Some(ImportedSecret::Hash(hash)) => Some(hash.stored().clone()),
+            Some(ImportedSecret::Hash(hash)) => Some((Column::PasswordHash, hash.stored().clone())),
             // Nobody will see it.
             Some(ImportedSecret::Password(_)) if self.options.dry_run => {
-                Some(self.imports.hasher.hash_of_nobody())
+                Some((Column::Password, self.imports.hasher.hash_of_nobody()))
             }
             Some(ImportedSecret::Password(password)) => {
-                Some(self.imports.hasher.hash_when_free(password).await?)
+                let hash = self.imports.hasher.hash_when_free(password).await?;
+                Some((Column::Password, hash))
             }
         };
         user.secret = None;

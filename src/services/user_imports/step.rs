@@ -42,7 +42,8 @@ const TRIES: usize = 20;
 pub(super) struct Candidate {
     pub(super) line: u64,
     pub(super) given: Box<ImportedUser>,
-    pub(super) hash: Option<PasswordHash>,
+    /// What the row gives of a password, and by which column.
+    pub(super) hash: Option<(Column, PasswordHash)>,
     /// The account that it would be.
     user: User,
     /// What is stored where no password is given.
@@ -95,6 +96,11 @@ impl<'a> Step<'a> {
         self.errors = batch.errors;
         let candidates = batch.rows.into_iter().filter_map(|row| self.candidate(row));
         let mut pending: Vec<Candidate> = candidates.collect();
+        if !pending.is_empty() && !self.import.options.dry_run {
+            // Nobody becomes administrator by registering first any more. Before the accounts, as
+            // registration does it, so that neither waits for the other at once.
+            users::claim_first(connection, self.ctx.now).await?;
+        }
         let mut in_vain = 0;
         while !pending.is_empty() {
             let before = pending.len();
@@ -109,10 +115,6 @@ impl<'a> Step<'a> {
                     "{TRIES} generated nicknames were all taken"
                 )));
             }
-        }
-        if !self.made.is_empty() && !self.import.options.dry_run {
-            // Nobody becomes administrator by registering first any more.
-            users::claim_first(connection, self.ctx.now).await?;
         }
         self.errors.sort_by_key(|error| error.line);
         Ok(())
@@ -191,7 +193,8 @@ impl<'a> Step<'a> {
             revision: given.revision.unwrap_or(1),
         };
         let nobodys = || self.imports.hasher.hash_of_nobody();
-        let stored_hash = hash.clone().unwrap_or_else(nobodys);
+        let given_hash = hash.as_ref().map(|(_, hash)| hash.clone());
+        let stored_hash = given_hash.unwrap_or_else(nobodys);
         Some(Candidate {
             line,
             given,

@@ -49,6 +49,14 @@ pub struct Upload {
     piece: Vec<u8>,
 }
 
+impl Upload {
+    /// Of which import it is.
+    #[must_use]
+    pub fn id(&self) -> ImportId {
+        self.id
+    }
+}
+
 /// What became of a run of the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ran {
@@ -85,6 +93,14 @@ impl UserImports {
             kept: 0,
             piece: Vec::with_capacity(PIECE),
         })
+    }
+
+    /// Forgets a file that isn't brought to its end. Where that can't be done now, it is cleared away as
+    /// one that stands still.
+    pub async fn abandon_upload(&self, id: ImportId) {
+        if let Err(error) = self.forget(id).await {
+            tracing::warn!(%error, import_id = %id, "an upload can't be forgotten");
+        }
     }
 
     /// Takes the next bytes of a file.

@@ -4,7 +4,11 @@ use axum::body::{Body, Bytes};
 use futures::stream;
 use serde_json::{Value, json};
 use sqlx::Executor as _;
-use user_management::{domain::role::Role, infra::clock::Clock as _};
+use user_management::{
+    domain::{id::RequestId, role::Role},
+    infra::clock::Clock as _,
+    services::Ctx,
+};
 use uuid::Uuid;
 
 use crate::support::{
@@ -154,6 +158,12 @@ async fn what_cannot_be_taken_is_refused_at_once_and_leaves_nothing() {
     import(&app, &admin, &[file, ("format", &long)])
         .await
         .expect_problem(413, "body_too_large");
+    let other = "x".repeat(200);
+    let mut many = vec![("other", &*other); 2000];
+    many.push(file);
+    import(&app, &admin, &many)
+        .await
+        .expect_problem(413, "body_too_large");
     let post = || app.post("/users/import").by(&admin);
     post()
         .raw("text/csv", file.1)
@@ -172,12 +182,76 @@ async fn what_cannot_be_taken_is_refused_at_once_and_leaves_nothing() {
     }
     assert_eq!(app.jobs_of("import_users").await, 0);
     assert_eq!(app.count("users").await, 1);
-    // What was begun and not brought to its end is cleared away soon.
+    assert_eq!(app.count("user_imports").await, 0);
+}
+
+#[tokio::test]
+async fn an_upload_that_stands_still_is_cleared_away() {
+    let app = TestApp::start().await;
+    let ctx = Ctx::operator(RequestId(Uuid::nil()), app.clock.now());
+    let imports = &app.app.services.user_imports;
+    let mut upload = imports.begin_upload(&ctx).await.unwrap();
+    let piece = vec![b'x'; 100_000];
+    imports.add_to_upload(&mut upload, &piece).await.unwrap();
+    assert_eq!(app.count("user_import_chunks").await, 1);
     app.clock.advance(chrono::TimeDelta::hours(2));
     let maintenance = &app.app.services.maintenance;
     maintenance.sweep(app.clock.now()).await.unwrap();
     assert_eq!(app.count("user_imports").await, 0);
     assert_eq!(app.count("user_import_chunks").await, 0);
+}
+
+#[tokio::test]
+async fn passwords_and_vouching_of_accounts_that_are_there_are_not_for_administrators() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    let second = app.user(Role::Admin, "second@example.com").await;
+    let exported: String = sqlx::query_scalar(
+        "select to_char(email_verified_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') \
+         from users where id = $1",
+    )
+    .bind(second.id)
+    .fetch_one(&app.database.pool)
+    .await
+    .unwrap();
+    let table = || async {
+        let table: Vec<String> = sqlx::query_scalar("select u::text from users u order by id")
+            .fetch_all(&app.database.pool)
+            .await
+            .unwrap();
+        table
+    };
+    let before = table().await;
+    let hash = "$2b$04$dCbeprZWBccQjPijz/aMBeBxvSkN1byfkKGgO9mu4ZR0ji0zdGdBq";
+    let text = format!(
+        "id,email,password,password_hash,password_reset_openly_at,email_verified_at\n\
+         ,second@example.com,Better*5678,,,\n\
+         ,second@example.com,,{hash},2020-01-01T00:00:00Z,\n\
+         ,second@example.com,,,,2020-01-01T00:00:00Z\n\
+         {},mine@example.com,,,,{exported}\n\
+         ,second@example.com,,,,{exported}\n",
+        second.id
+    );
+    let fields = [("file", &*text), ("on_conflict", "update")];
+    let (path, import) = imported(&app, &admin, &fields).await;
+    let errors = app.get(&format!("{path}/errors")).by(&admin).send().await;
+    let reason = "of an account that is there only operators change";
+    assert_eq!(
+        errors.expect(200).body,
+        format!(
+            "line,column,reason\r\n2,password,{reason}\r\n3,password_hash,{reason}\r\n\
+             4,email_verified_at,{reason}\r\n5,email_verified_at,{reason}\r\n"
+        )
+    );
+    // What is so already does no harm.
+    assert_eq!(import["rows"]["skipped"], 1);
+    assert_eq!(table().await, before);
+    // New accounts may have all of it.
+    let new = text.replace("second@", "new@").replace("mine@", "other@");
+    let new = new.lines().take(2).collect::<Vec<_>>().join("\n");
+    let fields = [("file", &*new), ("on_conflict", "update")];
+    let (_, import) = imported(&app, &admin, &fields).await;
+    assert_eq!(import["rows"]["created"], 1);
 }
 
 #[tokio::test]

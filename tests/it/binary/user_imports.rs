@@ -158,6 +158,33 @@ async fn a_result_that_cannot_be_written_is_told_and_written_again_later() {
 }
 
 #[tokio::test]
+async fn the_errors_never_take_the_place_of_the_file_and_go_when_there_are_none() {
+    let database = TestDatabase::create().await;
+    let program = Program::on(&database);
+    let path = |name: &str| program.directory().join(name);
+    let bad = "email\nnobody\n";
+    for (file, errors) in [
+        ("users.csv", "./users.csv"),
+        ("users.csv", "link.csv"),
+        ("users.part", "users"),
+    ] {
+        fs::write(path(file), bad).unwrap();
+        std::os::unix::fs::symlink("users.csv", path("link.csv")).unwrap_or_default();
+        let command = [file, "--format", "csv", "--errors", errors];
+        let refused = import(&program, &command, 2).await;
+        let said = "errors would be written over the file of users";
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+        assert_eq!(fs::read_to_string(path(file)).unwrap(), bad);
+    }
+    let errors = path("users.csv.errors.csv");
+    import(&program, &["users.csv"], 4).await;
+    assert!(errors.exists());
+    fs::write(path("users.csv"), "email\nada@example.com\n").unwrap();
+    import(&program, &["users.csv"], 0).await;
+    assert!(!errors.exists());
+}
+
+#[tokio::test]
 async fn the_exit_code_tells_what_became_of_it() {
     let database = TestDatabase::create().await;
     let program = Program::on(&database);

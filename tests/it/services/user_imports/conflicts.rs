@@ -6,7 +6,7 @@ use user_management::domain::{
 };
 
 use super::{TABLE, counts};
-use crate::support::app::TestApp;
+use crate::support::{app::TestApp, eventually::wait_until};
 
 /// Somebody who is there, and rows that are his by each name, new ones, and one that is there twice.
 const ROWS: &str = "email,phone_number,nickname,first_name\n\
@@ -90,6 +90,38 @@ async fn an_account_that_is_there_can_be_changed() {
     assert_eq!(import.counts.created + import.counts.updated, 4);
     let again = app.import(ROWS, options).await.0;
     assert_eq!(again.counts.created, 0);
+}
+
+#[tokio::test]
+async fn an_import_and_a_first_registration_wait_in_one_order() {
+    let app = TestApp::start().await;
+    let mut registration = app.database.pool.begin().await.unwrap();
+    sqlx::query("insert into first_user (claimed_at) values (now())")
+        .execute(&mut *registration)
+        .await
+        .unwrap();
+    let register = async {
+        let waiting = "select count(*) from pg_stat_activity where datname = current_database() \
+                       and wait_event_type = 'Lock'";
+        wait_until("the import waits", async || {
+            let waiting: i64 = sqlx::query_scalar(waiting)
+                .fetch_one(&app.database.pool)
+                .await
+                .unwrap();
+            waiting >= 1
+        })
+        .await;
+        sqlx::query(
+            "insert into users (id, nickname, email, password_hash, role, created_at, updated_at) \
+             values (gen_random_uuid(), 'ada', 'ada@example.com', '', 'ADMIN', now(), now())",
+        )
+        .execute(&mut *registration)
+        .await
+        .unwrap();
+        registration.commit().await.unwrap();
+    };
+    let ((import, _), ()) = tokio::join!(app.import("email\nada@example.com\n", TABLE), register);
+    assert_eq!(import.counts, counts(0, 0, 0, 1));
 }
 
 #[tokio::test]

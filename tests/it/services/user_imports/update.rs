@@ -139,6 +139,37 @@ async fn a_new_address_is_unverified_unless_the_row_says_so_and_voids_links_to_t
 }
 
 #[tokio::test]
+async fn whom_a_row_verifies_is_authenticated_and_his_link_is_void() {
+    let app = TestApp::start().await;
+    app.admin().await;
+    app.register("ada@example.com").await.expect(200);
+    app.deliver_mail().await;
+    let links = "select count(*) from one_time_tokens where purpose = 'email_verification'";
+    let links = || async {
+        let links: i64 = sqlx::query_scalar(links)
+            .fetch_one(&app.database.pool)
+            .await
+            .unwrap();
+        links
+    };
+    assert_eq!(links().await, 1);
+    let text = "email,email_verified_at\nada@example.com,2020-01-01T00:00:00Z\n";
+    let (import, _) = app.import(text, UPDATE).await;
+    assert_eq!(import.counts, counts(0, 1, 0, 0));
+    assert_eq!(app.row("ada@example.com").await["role"], "AUTHENTICATED");
+    assert_eq!(links().await, 0);
+    // Nobody has decided it, so it is none of the changes of roles, and nobody is told of it by mail.
+    assert_eq!(app.count("role_changes").await, 0);
+    let role: Option<String> = sqlx::query_scalar(
+        "select after ->> 'role' from audit_log where action = 'user_changed' order by id desc limit 1",
+    )
+    .fetch_one(&app.database.pool)
+    .await
+    .unwrap();
+    assert_eq!(role.as_deref(), Some("AUTHENTICATED"));
+}
+
+#[tokio::test]
 async fn a_row_that_is_of_two_accounts_or_takes_anothers_name_changes_nothing() {
     let app = TestApp::start().await;
     let ada = app.user(Role::Authenticated, "ada@example.com").await;
