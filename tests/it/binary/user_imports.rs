@@ -172,7 +172,7 @@ async fn the_errors_never_take_the_place_of_the_file_and_go_when_there_are_none(
         std::os::unix::fs::symlink("users.csv", path("link.csv")).unwrap_or_default();
         let command = [file, "--format", "csv", "--errors", errors];
         let refused = import(&program, &command, 2).await;
-        let said = "errors would be written over the file of users";
+        let said = "errors: would be written over the file of users";
         assert!(refused.stderr.contains(said), "{}", refused.stderr);
         assert_eq!(fs::read_to_string(path(file)).unwrap(), bad);
     }
