@@ -1,6 +1,6 @@
 //! What operators do for users, and nobody else may.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use user_management::{
     domain::{
@@ -18,7 +18,7 @@ use user_management::{
 use uuid::Uuid;
 
 use crate::support::{
-    app::{PASSWORD, TestApp},
+    app::{PASSWORD, TestApp, TestUser},
     request::link_in,
 };
 
@@ -285,7 +285,37 @@ async fn an_account_that_an_operator_closes_is_erased_later_and_only_he_takes_it
     assert_eq!(restored.deletion_due_at, None);
     app.log_in("new@example.com").await.expect(200);
     let actions: Vec<_> = told(&app).await.into_iter().map(|told| told.0).collect();
-    assert_eq!(actions, ["deletion_requested", "user_restored"]);
+    let expected = ["deletion_requested", "deletion_requested", "user_restored"];
+    assert_eq!(actions, expected);
+    app.deliver_mail().await;
+}
+
+#[tokio::test]
+async fn who_has_closed_his_account_cannot_take_it_back_once_an_operator_closes_it_too() {
+    let app = TestApp::start().await;
+    app.admin().await;
+    let ada = app.user(Role::Authenticated, "ada@example.com").await;
+    let undo = app.move_to(&ada, "new@example.com").await;
+    let renamed = TestUser {
+        email: "new@example.com".to_owned(),
+        ..ada
+    };
+    let closed = app.close(&renamed).await.expect(202).json();
+    let restore = link_in(&app.mail_to("new@example.com").await);
+    app.clock.advance(TimeDelta::days(1));
+    let (ctx, deletion) = (operator(&app), &app.app.services.deletion);
+    let due_at = deletion.close_for(&ctx, UserId(renamed.id)).await.unwrap();
+    let told_then: DateTime<Utc> = closed["deletion_due_at"].as_str().unwrap().parse().unwrap();
+    assert_eq!(due_at, told_then);
+    let back = app.post(&restore).send().await;
+    back.expect_problem(400, "invalid_restore_token");
+    let back = app.post(&undo).send().await;
+    back.expect_problem(400, "invalid_email_undo_token");
+    let nothing_changed = json!({});
+    let expected = ("deletion_requested".to_owned(), nothing_changed);
+    assert_eq!(told(&app).await, [expected]);
+    let user = deletion.restore(&ctx, UserId(renamed.id)).await.unwrap();
+    assert_eq!(user.deletion_due_at, None);
     app.deliver_mail().await;
 }
 
