@@ -1,18 +1,21 @@
 //! What operators do for users, and nobody else may.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use user_management::{
     domain::{
         email::Email,
         id::{RequestId, UserId},
+        nickname::Nickname,
         password::{Password, TypedPassword},
         phone::PhoneNumber,
         profile::Profile,
         role::Role,
     },
     error::{Error, ErrorCode},
-    infra::clock::Clock as _,
+    infra::{clock::Clock as _, random::Random},
     services::{Ctx, registration::Creation},
 };
 use uuid::Uuid;
@@ -83,13 +86,39 @@ async fn an_account_is_made_verified_or_asked_to_verify_or_invited() {
     };
     let user = registration.create(&ctx, invited).await.unwrap();
     assert_eq!((user.role, user.email_verified_at), (Role::Manager, None));
-    let link = link_in(&app.mail_to("invited@example.com").await);
+    let mail = app.mail_to("invited@example.com").await;
+    assert!(mail.contains("7 days"), "{mail}");
+    let link = link_in(&mail);
     let fields = [("new_password", PASSWORD)];
+    // Not everybody reads his mail at once.
+    app.clock.advance(TimeDelta::days(6));
     app.post(&link).form(&fields).send().await.expect(200);
     app.log_in("invited@example.com").await.expect(200);
     assert_eq!(app.deliver_mail().await.len(), 1, "that it was set");
     let actions: Vec<_> = told(&app).await.into_iter().map(|told| told.0).collect();
     assert_eq!(actions, ["user_added"; 3]);
+}
+
+/// Draws zeros: the password of nobody is a row of the letter A.
+struct Zeros;
+
+impl Random for Zeros {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_is_drawn_for_an_invited_user_may_have_his_nickname_in_it() {
+    let app = TestApp::start_changed(&[], |parts| parts.random = Arc::new(Zeros)).await;
+    let invited = Creation {
+        password: None,
+        nickname: Some(Nickname::parse("AAAA").unwrap()),
+        ..creation("invited@example.com")
+    };
+    let registration = &app.app.services.registration;
+    registration.create(&operator(&app), invited).await.unwrap();
+    app.deliver_mail().await;
 }
 
 #[tokio::test]
