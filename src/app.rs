@@ -265,7 +265,6 @@ impl App {
                 Arc::clone(&mails),
                 Arc::clone(&limits),
                 Arc::clone(&idempotency),
-                Arc::clone(&password_reset),
                 RegistrationPolicy {
                     first_user_is_admin: config.accounts.first_user_is_admin,
                     hide_account_existence: config.accounts.hide_account_existence,

@@ -138,7 +138,8 @@ impl Deletion {
 
     /// An operator closes an account: nobody can log in any more, and it is erased at the time that is
     /// answered, unless it is [restored](Self::restore). Its owner gets no link to have it back, nor can he take
-    /// it back by an old address. Without a grace it is gone at once. One that is closed stays as it is.
+    /// it back by an old address. Without a grace it is gone at once. One that is closed already is erased when it
+    /// was to be, but from now on its owner can't take it back either.
     ///
     /// # Errors
     ///
@@ -150,21 +151,26 @@ impl Deletion {
         ctx.require_on(permission, id)?;
         let mut transaction = self.platform.pool.begin().await?;
         let Subject { mut user, .. } = subject(&mut transaction, ctx, id, permission).await?;
-        if let Some(due_at) = user.deletion_due_at {
-            return Ok(due_at);
+        let closed_until = user.deletion_due_at;
+        if closed_until.is_none() {
+            keep_an_admin_against(&mut transaction, ctx, &user, permission).await?;
         }
-        keep_an_admin_against(&mut transaction, ctx, &user, permission).await?;
-        let due_at = ctx.now + self.grace;
+        let due_at = closed_until.unwrap_or(ctx.now + self.grace);
         sessions::end_all(&mut transaction, id).await?;
-        let act = if due_at == ctx.now {
+        let act = if closed_until.is_none() && due_at == ctx.now {
             users::delete(&mut transaction, id).await?;
             Act::new(Action::UserDeleted).before(gone(&user))
         } else {
             let before = user.clone();
-            user.deletion_due_at = Some(due_at);
-            user.updated_at = ctx.now;
-            users::update(&mut transaction, &mut user).await?;
+            if closed_until.is_none() {
+                user.deletion_due_at = Some(due_at);
+                user.updated_at = ctx.now;
+                users::update(&mut transaction, &mut user).await?;
+            }
             one_time_tokens::discard(&mut transaction, id, &WAYS_BACK).await?;
+            // Its owner has one where he closed it himself.
+            let restoration = [Purpose::AccountRestore];
+            one_time_tokens::discard(&mut transaction, id, &restoration).await?;
             email_changes::discard_all(&mut transaction, id).await?;
             Act::new(Action::DeletionRequested).change(Change::between(&before, &user))
         };

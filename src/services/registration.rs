@@ -26,7 +26,6 @@ use super::{
     idempotency::Idempotency,
     mail::{Mails, UserMail},
     nicknames::Nicknames,
-    password_reset::PasswordReset,
     platform::Platform,
     rate_limits::{Limited, RateLimits},
 };
@@ -81,7 +80,6 @@ pub struct Registration {
     mails: Arc<Mails>,
     limits: Arc<RateLimits>,
     idempotency: Arc<Idempotency>,
-    resets: Arc<PasswordReset>,
     policy: RegistrationPolicy,
     /// Whether the place of the first user is known to be taken, for good.
     first_user_exists: AtomicBool,
@@ -95,7 +93,6 @@ impl Registration {
         mails: Arc<Mails>,
         limits: Arc<RateLimits>,
         idempotency: Arc<Idempotency>,
-        resets: Arc<PasswordReset>,
         policy: RegistrationPolicy,
     ) -> Self {
         Self {
@@ -105,7 +102,6 @@ impl Registration {
             mails,
             limits,
             idempotency,
-            resets,
             policy,
             first_user_exists: AtomicBool::new(false),
         }

@@ -122,12 +122,13 @@ struct Ending {
 
 impl Ending {
     async fn tell(&mut self, is_complete: bool) -> Result<()> {
-        self.is_told = true;
         let mut connection = self.platform.pool.acquire().await?;
         let after = json!({"users": self.users, "is_complete": is_complete});
         let act = Act::new(Action::ExportEnded).after(after);
         let audit = &self.platform.audit;
         audit.record(&mut connection, &self.ctx, act).await?;
+        // Not before: where it fails, the drop tries once more.
+        self.is_told = true;
         // At a terminal it would stand in the bar that shows the progress.
         tracing::debug!(users = self.users, is_complete, actor = ?self.ctx.actor, "users exported");
         Ok(())

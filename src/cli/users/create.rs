@@ -56,7 +56,7 @@ pub(in crate::cli) struct Create {
     /// Read the password from the first line of standard input.
     #[arg(long)]
     password_stdin: bool,
-    /// Mail a link by which the user sets a password, good for 30 minutes; it verifies the address too.
+    /// Mail a link by which the user sets a password, good for 7 days; it verifies the address too.
     #[arg(long, conflicts_with = "password_stdin")]
     invite: bool,
     #[command(flatten)]

@@ -1,9 +1,11 @@
 //! `users export`.
 
 use std::{
-    future::pending,
+    fs,
+    future::poll_fn,
     io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
+    task::Poll,
 };
 
 use anyhow::{Context as _, bail};
@@ -11,6 +13,7 @@ use clap::Args;
 use futures::TryStreamExt as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::filters::Filters;
 use crate::{
@@ -67,17 +70,28 @@ pub(super) async fn run(options: Export) -> anyhow::Result<()> {
         let why = "tells what was written to a file: give --output FILE";
         return Err(wrong("--json", "conflict", why).into());
     }
-    let target = match to_file {
-        true => Target::File(begin(&options.output, options.force)?),
-        false => Target::Standard,
-    };
     let format = options.format.map(Into::into);
     let of_name = || file_format::FileFormat::of_file(&options.output.to_string_lossy());
     let format = format
         .or_else(of_name)
         .unwrap_or(file_format::FileFormat::Ndjson);
     let hashes = options.password_hashes;
-    let work = async |session: &Session| write(session, &selection, format, hashes, target).await;
+    let work = async |session: &Session| {
+        let (interruption, target) = match to_file {
+            true => {
+                // Heard from before the file is there, so that none stays when we are ended.
+                let interruption = Interruption::listen()?;
+                let file = begin(&options.output, options.force)?;
+                (interruption, Target::File(file))
+            }
+            // There it just ends.
+            false => (Interruption::never(), Target::Standard),
+        };
+        tokio::select! {
+            written = write(session, &selection, format, hashes, target) => written,
+            () = interruption.come() => bail!("interrupted: no file was written"),
+        }
+    };
     let users = Session::with(work).await?;
     if !to_file {
         return Ok(());
@@ -104,6 +118,53 @@ fn begin(path: &Path, replaces: bool) -> anyhow::Result<WholeFile> {
         }
         begun => begun.with_context(|| format!("can't write {}", path.display())),
     }
+}
+
+/// SIGINT, SIGTERM and SIGHUP, which no longer end the process but are heard from now on.
+struct Interruption(Vec<Signal>);
+
+impl Interruption {
+    /// Begins to listen to those that whoever started us hasn't told us to ignore, as `nohup` does.
+    fn listen() -> anyhow::Result<Self> {
+        let ignored = ignored_signals();
+        let kinds = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ];
+        let heard = kinds.into_iter().filter(|kind| {
+            let bit = 1 << (kind.as_raw_value() - 1);
+            ignored & bit == 0
+        });
+        let signals: io::Result<Vec<_>> = heard.map(signal).collect();
+        Ok(Self(signals.context("can't listen to signals")?))
+    }
+
+    /// None is heard.
+    const fn never() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Waits for the first of them, which may have come since.
+    async fn come(mut self) {
+        poll_fn(|context| {
+            let mut signals = self.0.iter_mut();
+            match signals.any(|signal| signal.poll_recv(context).is_ready()) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+}
+
+/// The signals that this process ignores, a bit each from that of signal 1; none where the operating system
+/// doesn't tell by `/proc`.
+fn ignored_signals() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or_default()
 }
 
 /// Where it is written to.
@@ -145,23 +206,12 @@ async fn write(
     let users = exports.stream(&session.ctx, selection, with_hashes).await?;
     let mut users = Box::pin(users);
     let writer = UserWriter::new(format, with_hashes);
-    let is_file = matches!(target, Target::File(_));
-    let interrupted = async {
-        match is_file {
-            true => tokio::signal::ctrl_c().await,
-            // There it just ends.
-            false => pending().await,
-        }
-    };
-    tokio::pin!(interrupted);
     let mut count = 0;
     let mut is_taken = target.take(&writer.head())?;
     while is_taken {
-        let batch = tokio::select! {
-            batch = users.try_next() => batch?,
-            _ = &mut interrupted => bail!("interrupted: no file was written"),
+        let Some(batch) = users.try_next().await? else {
+            break;
         };
-        let Some(batch) = batch else { break };
         is_taken = target.take(&writer.lines(&batch)?)?;
         count += batch.len() as u64;
         progress.set_position(count);

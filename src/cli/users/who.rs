@@ -16,7 +16,7 @@ use crate::{
 /// Whom.
 #[derive(Debug, Args)]
 pub(super) struct Who {
-    /// An id, an e-mail address, a nickname or a phone number.
+    /// An id, an e-mail address, a nickname or a phone number; what can be an id is taken for one.
     user: String,
 }
 

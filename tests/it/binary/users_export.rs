@@ -2,11 +2,13 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::{
     binary::{Finished, Program},
     database::TestDatabase,
+    eventually::wait_until,
 };
 
 /// The program on a database with two users.
@@ -147,4 +149,48 @@ async fn at_a_terminal_a_bar_shows_how_far_it_is() {
         shown.stdout
     );
     assert!(shown.stderr.contains("2/2 users"), "{}", shown.stderr);
+}
+
+#[tokio::test]
+async fn whoever_ends_an_export_before_it_is_done_leaves_no_part_of_the_file() {
+    let (database, program) = start().await;
+    let files = || fs::read_dir(program.directory()).unwrap().count();
+    let before = files();
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
+        // Nobody can be read before it is given back.
+        let mut transaction = database.pool.begin().await.unwrap();
+        sqlx::query("lock table users in access exclusive mode")
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        let process = program.spawn(&["users", "export", "-o", "users.csv"]);
+        wait_until("the file is begun", async || files() > before).await;
+        process.signal(signal);
+        wait_until("the file is gone", async || files() == before).await;
+        transaction.rollback().await.unwrap();
+        let ended = process.finish().await.expect(1);
+        let said = "interrupted: no file was written";
+        assert!(ended.stderr.contains(said), "{signal:?}: {}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn who_has_let_the_terminal_hang_up_gets_the_whole_file() {
+    let (database, program) = start().await;
+    let mut transaction = database.pool.begin().await.unwrap();
+    sqlx::query("lock table users in access exclusive mode")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    let before = fs::read_dir(program.directory()).unwrap().count();
+    let script = "trap '' HUP; exec \"$0\" users export -o users.csv";
+    let process = program.spawn_by_shell(script);
+    wait_until("the file is begun", async || {
+        fs::read_dir(program.directory()).unwrap().count() > before
+    })
+    .await;
+    process.signal(Signal::HUP);
+    transaction.rollback().await.unwrap();
+    process.finish().await.expect(0);
+    assert!(program.directory().join("users.csv").exists());
 }

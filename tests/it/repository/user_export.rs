@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use sqlx::PgConnection;
 use user_management::{
     domain::{
         id::UserId, legacy_name::LegacyName, nickname::Nickname, role::Role, user_record::Column,
@@ -117,8 +118,35 @@ async fn a_user_is_found_by_whatever_he_is_called() {
         ("nobody", vec![]),
         ("", vec![]),
     ] {
-        let found = users::find_named(&mut conn, typed, &named(typed)).await;
-        let ids: Vec<UserId> = found.unwrap().iter().map(|user| user.id).collect();
-        assert_eq!(ids, expected, "{typed}");
+        assert_eq!(ids_of(&mut conn, typed).await, expected, "{typed}");
     }
+}
+
+async fn ids_of(connection: &mut PgConnection, typed: &str) -> Vec<UserId> {
+    let found = users::find_named(connection, typed, &named(typed)).await;
+    found.unwrap().iter().map(|user| user.id).collect()
+}
+
+#[tokio::test]
+async fn nobody_is_taken_for_another_whose_id_or_name_he_has_chosen() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let ada = put(&mut conn, 1).await;
+    let mut mimic = user(2);
+    mimic.nickname = Nickname::parse(&ada.id.to_string()).unwrap();
+    let mut legacy = user(3);
+    (legacy.email, legacy.email_verified_at) = (None, None);
+    legacy.legacy_name = Some(LegacyName::parse("user_1").unwrap());
+    for (number, user) in [(2, &mimic), (3, &legacy)] {
+        let inserted = users::insert(&mut conn, user, &hash(number), &told()).await;
+        assert!(inserted.unwrap());
+    }
+    for typed in [ada.id.to_string(), ada.id.0.simple().to_string()] {
+        assert_eq!(ids_of(&mut conn, &typed).await, [ada.id], "{typed}");
+    }
+    assert_eq!(ids_of(&mut conn, "user_1").await, [ada.id]);
+    users::delete(&mut conn, ada.id).await.unwrap();
+    let nobody = ids_of(&mut conn, &ada.id.to_string()).await;
+    assert!(nobody.is_empty(), "an id that is gone is nobody's name");
+    assert_eq!(ids_of(&mut conn, "user_1").await, [legacy.id]);
 }

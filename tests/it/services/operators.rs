@@ -1,24 +1,27 @@
 //! What operators do for users, and nobody else may.
 
-use chrono::TimeDelta;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use user_management::{
     domain::{
         email::Email,
         id::{RequestId, UserId},
+        nickname::Nickname,
         password::{Password, TypedPassword},
         phone::PhoneNumber,
         profile::Profile,
         role::Role,
     },
     error::{Error, ErrorCode},
-    infra::clock::Clock as _,
+    infra::{clock::Clock as _, random::Random},
     services::{Ctx, registration::Creation},
 };
 use uuid::Uuid;
 
 use crate::support::{
-    app::{PASSWORD, TestApp},
+    app::{PASSWORD, TestApp, TestUser},
     request::link_in,
 };
 
@@ -83,13 +86,39 @@ async fn an_account_is_made_verified_or_asked_to_verify_or_invited() {
     };
     let user = registration.create(&ctx, invited).await.unwrap();
     assert_eq!((user.role, user.email_verified_at), (Role::Manager, None));
-    let link = link_in(&app.mail_to("invited@example.com").await);
+    let mail = app.mail_to("invited@example.com").await;
+    assert!(mail.contains("7 days"), "{mail}");
+    let link = link_in(&mail);
     let fields = [("new_password", PASSWORD)];
+    // Not everybody reads his mail at once.
+    app.clock.advance(TimeDelta::days(6));
     app.post(&link).form(&fields).send().await.expect(200);
     app.log_in("invited@example.com").await.expect(200);
     assert_eq!(app.deliver_mail().await.len(), 1, "that it was set");
     let actions: Vec<_> = told(&app).await.into_iter().map(|told| told.0).collect();
     assert_eq!(actions, ["user_added"; 3]);
+}
+
+/// Draws zeros: the password of nobody is a row of the letter A.
+struct Zeros;
+
+impl Random for Zeros {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_is_drawn_for_an_invited_user_may_have_his_nickname_in_it() {
+    let app = TestApp::start_changed(&[], |parts| parts.random = Arc::new(Zeros)).await;
+    let invited = Creation {
+        password: None,
+        nickname: Some(Nickname::parse("AAAA").unwrap()),
+        ..creation("invited@example.com")
+    };
+    let registration = &app.app.services.registration;
+    registration.create(&operator(&app), invited).await.unwrap();
+    app.deliver_mail().await;
 }
 
 #[tokio::test]
@@ -285,7 +314,37 @@ async fn an_account_that_an_operator_closes_is_erased_later_and_only_he_takes_it
     assert_eq!(restored.deletion_due_at, None);
     app.log_in("new@example.com").await.expect(200);
     let actions: Vec<_> = told(&app).await.into_iter().map(|told| told.0).collect();
-    assert_eq!(actions, ["deletion_requested", "user_restored"]);
+    let expected = ["deletion_requested", "deletion_requested", "user_restored"];
+    assert_eq!(actions, expected);
+    app.deliver_mail().await;
+}
+
+#[tokio::test]
+async fn who_has_closed_his_account_cannot_take_it_back_once_an_operator_closes_it_too() {
+    let app = TestApp::start().await;
+    app.admin().await;
+    let ada = app.user(Role::Authenticated, "ada@example.com").await;
+    let undo = app.move_to(&ada, "new@example.com").await;
+    let renamed = TestUser {
+        email: "new@example.com".to_owned(),
+        ..ada
+    };
+    let closed = app.close(&renamed).await.expect(202).json();
+    let restore = link_in(&app.mail_to("new@example.com").await);
+    app.clock.advance(TimeDelta::days(1));
+    let (ctx, deletion) = (operator(&app), &app.app.services.deletion);
+    let due_at = deletion.close_for(&ctx, UserId(renamed.id)).await.unwrap();
+    let told_then: DateTime<Utc> = closed["deletion_due_at"].as_str().unwrap().parse().unwrap();
+    assert_eq!(due_at, told_then);
+    let back = app.post(&restore).send().await;
+    back.expect_problem(400, "invalid_restore_token");
+    let back = app.post(&undo).send().await;
+    back.expect_problem(400, "invalid_email_undo_token");
+    let nothing_changed = json!({});
+    let expected = ("deletion_requested".to_owned(), nothing_changed);
+    assert_eq!(told(&app).await, [expected]);
+    let user = deletion.restore(&ctx, UserId(renamed.id)).await.unwrap();
+    assert_eq!(user.deletion_due_at, None);
     app.deliver_mail().await;
 }
 

@@ -163,3 +163,31 @@ async fn no_connection_is_held_for_who_takes_it_slowly() {
         assert_eq!(rest.concat().len(), 2000);
     }
 }
+
+#[tokio::test]
+async fn an_end_that_could_not_be_written_is_written_as_incomplete() {
+    let app = TestApp::start().await;
+    app.database
+        .pool
+        .execute(
+            "alter table audit_log add constraint audit_log_refuses_complete_exports \
+             check (after ->> 'is_complete' is distinct from 'true')",
+        )
+        .await
+        .unwrap();
+    let exports = &app.app.services.user_export;
+    let selection = UserSelection::default();
+    let stream = exports.stream(&operator(&app), &selection, false).await;
+    let broken: Result<Vec<_>, _> = stream.unwrap().try_collect().await;
+    assert!(matches!(broken, Err(Error::Internal(_))));
+    wait_until("its end is written", async || {
+        let told: Option<bool> = sqlx::query_scalar(
+            "select (after ->> 'is_complete')::boolean from audit_log where action = 'export_ended'",
+        )
+        .fetch_optional(&app.database.pool)
+        .await
+        .unwrap();
+        told == Some(false)
+    })
+    .await;
+}
