@@ -45,6 +45,8 @@ async fn what_a_row_gives_takes_the_place_of_what_was_there_and_the_rest_stays()
         "is_professional",
         "professional_status_updated_at",
         "revision",
+        // By the new name.
+        "search_words",
     ];
     assert_eq!(changed, BTreeSet::from(expected));
     // He goes on as he is, since nothing that matters to his sessions has changed.
