@@ -8,7 +8,7 @@
 //! PostgreSQL can't tell well from its statistics, least of all for parts of texts, and a wrong guess
 //! costs seconds. So a short walk comes first, which finds the page or tells how rare such rows are.
 //!
-//! Users that match one word best, those with a field that begins with it, need neither: see [`begun`].
+//! Users that match one word best, those with a field that begins with it, need neither: see `begun.rs` beside.
 
 mod all;
 mod begun;
