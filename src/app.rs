@@ -251,6 +251,7 @@ impl App {
             Arc::clone(&cache),
             Arc::clone(&mails),
             Arc::clone(&roles),
+            Arc::clone(&password_reset),
             Sealer::new(secret_key.expose_secret().as_bytes(), "user import"),
             user_imports::Options {
                 phone_default_region: config.accounts.phone_default_region,

@@ -9,15 +9,11 @@ use sqlx::{FromRow, PgConnection};
 
 use crate::{
     domain::{
-        email::Email,
-        id::UserId,
-        legacy_name::LegacyName,
-        nickname::Nickname,
-        password::PasswordHash,
-        profile::{Bio, PersonName, WebUrl},
-        user::User,
+        email::Email, id::UserId, legacy_name::LegacyName, nickname::Nickname,
+        password::PasswordHash, user::User,
     },
     error::Result,
+    repository::users,
 };
 
 /// A row of the FastAPI service's table `users`, as it stands there. Its hash and its address keep it
@@ -259,41 +255,15 @@ pub async fn taken_names(connection: &mut PgConnection, new: &[NewUser]) -> Resu
 /// One statement, however many they are: each would add a row to `user_counts` that stays until the
 /// transaction ends, and that each later one has to pass.
 pub async fn insert(connection: &mut PgConnection, new: &[NewUser]) -> Result<()> {
-    fn column<'a, T>(new: &'a [NewUser], value: impl Fn(&'a User) -> T) -> Vec<T> {
-        new.iter().map(|(user, _)| value(user)).collect()
-    }
-    let url = |url: &'_ Option<WebUrl>| url.as_ref().map(|url| url.as_str().to_owned());
-    let hashes: Vec<&str> = new.iter().map(|(_, hash)| hash.expose()).collect();
-    sqlx::query(
-        "insert into users (id, nickname, email, email_verified_at, legacy_name, password_hash, first_name, \
-         last_name, bio, profile_picture_url, linkedin_profile_url, github_profile_url, role, is_professional, \
-         professional_status_updated_at, locked_at, last_login_at, created_at, updated_at) \
-         select * from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], \
-         $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::boolean[], \
-         $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[])",
-    )
-    .bind(column(new, |user| user.id.0))
-    .bind(column(new, |user| user.nickname.as_str()))
-    .bind(column(new, |user| user.email.as_ref().map(Email::as_str)))
-    .bind(column(new, |user| user.email_verified_at))
-    .bind(column(new, |user| user.legacy_name.as_ref().map(LegacyName::as_str)))
-    .bind(hashes)
-    .bind(column(new, |user| user.profile.first_name.as_ref().map(PersonName::as_str)))
-    .bind(column(new, |user| user.profile.last_name.as_ref().map(PersonName::as_str)))
-    .bind(column(new, |user| user.profile.bio.as_ref().map(Bio::as_str)))
-    .bind(column(new, |user| url(&user.profile.profile_picture_url)))
-    .bind(column(new, |user| url(&user.profile.linkedin_profile_url)))
-    .bind(column(new, |user| url(&user.profile.github_profile_url)))
-    .bind(column(new, |user| user.role.as_str()))
-    .bind(column(new, |user| user.is_professional))
-    .bind(column(new, |user| user.professional_status_updated_at))
-    .bind(column(new, |user| user.locked_at))
-    .bind(column(new, |user| user.last_login_at))
-    .bind(column(new, |user| user.created_at))
-    .bind(column(new, |user| user.updated_at))
-    .execute(connection)
-    .await?;
-    Ok(())
+    let new: Vec<_> = new
+        .iter()
+        .map(|(user, password_hash)| users::NewUser {
+            user,
+            password_hash,
+            password_reset_openly_at: None,
+        })
+        .collect();
+    users::insert_each(connection, &new).await
 }
 
 /// A user who needs another nickname than his old one.

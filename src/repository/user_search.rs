@@ -92,6 +92,17 @@ struct Row {
     total: i64,
 }
 
+impl Found {
+    /// The users of these rows; their total is not known.
+    fn of(rows: Vec<Row>) -> Result<Self> {
+        let users: Result<_> = rows.into_iter().map(TryInto::try_into).collect();
+        Ok(Self {
+            users: users?,
+            total: None,
+        })
+    }
+}
+
 impl TryFrom<Row> for (User, Place) {
     type Error = Error;
 
@@ -187,9 +198,9 @@ async fn find_part(
         return walk(connection, search, branch, after, limit, limit).await;
     }
     for length in [SHORT_WALK, LONG_WALK] {
-        let walked = walk(connection, search, branch, after, length.max(limit), limit).await?;
-        let passed = walked.users.len();
         let length = length.max(limit);
+        let walked = walk(connection, search, branch, after, length, limit).await?;
+        let passed = walked.users.len();
         if passed >= limit || !goes_on(connection, search, branch, after, length).await? {
             return Ok(walked);
         }
@@ -338,12 +349,8 @@ async fn walk(
     sql.push(") users");
     branch.push_order(&mut sql, Keys::OfRow);
     sql.push(" limit ").push(limit);
-    let found: Vec<Row> = sql.build_query_as().fetch_all(connection).await?;
-    let users: Result<_> = found.into_iter().map(TryInto::try_into).collect();
-    Ok(Found {
-        users: users?,
-        total: None,
-    })
+    let found = sql.build_query_as().fetch_all(connection).await?;
+    Found::of(found)
 }
 
 /// Gathers all rows that pass, and sorts them.
@@ -378,9 +385,8 @@ async fn gather(
         .fetch_all(connection)
         .await?;
     let total = found.first().map_or(0, |row| row.total);
-    let users: Result<_> = found.into_iter().map(TryInto::try_into).collect();
     Ok(Found {
-        users: users?,
+        users: Found::of(found)?.users,
         total: after.is_none().then(|| u64::try_from(total).unwrap_or(0)),
     })
 }

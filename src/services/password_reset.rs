@@ -171,6 +171,25 @@ impl PasswordReset {
         self.issue(connection, user_id, now).await
     }
 
+    /// The same where whoever knew the account's name may have set its password, now that its address is
+    /// verified; he is logged out, too.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub(super) async fn void_open(
+        &self,
+        connection: &mut PgConnection,
+        user_id: UserId,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        if !users::take_open_reset(connection, user_id).await? {
+            return Ok(());
+        }
+        sessions::end_all(connection, user_id).await?;
+        self.require(connection, user_id, now).await
+    }
+
     /// Uses the token of such a mail: sets the password, ends all sessions and the lockout after
     /// failed logins, and verifies the address. A lock by an administrator stays.
     ///

@@ -22,8 +22,8 @@ use tracing::instrument;
 
 use self::{rows::Rows, source::Source, write::Writer};
 use super::{
-    Ctx, audit::Act, context::Client, mail::Mails, nicknames::Nicknames, platform::Platform,
-    roles::Roles, session_cache::SessionCache,
+    Ctx, audit::Act, context::Client, mail::Mails, nicknames::Nicknames,
+    password_reset::PasswordReset, platform::Platform, roles::Roles, session_cache::SessionCache,
 };
 use crate::{
     domain::{
@@ -61,6 +61,7 @@ pub struct UserImports {
     cache: Arc<SessionCache>,
     mails: Arc<Mails>,
     roles: Arc<Roles>,
+    resets: Arc<PasswordReset>,
     nicknames: Nicknames,
     sealer: Sealer,
     options: Options,
@@ -83,6 +84,7 @@ impl UserImports {
         cache: Arc<SessionCache>,
         mails: Arc<Mails>,
         roles: Arc<Roles>,
+        resets: Arc<PasswordReset>,
         sealer: Sealer,
         options: Options,
     ) -> Self {
@@ -93,6 +95,7 @@ impl UserImports {
             cache,
             mails,
             roles,
+            resets,
             sealer,
             options,
         }

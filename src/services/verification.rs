@@ -31,7 +31,7 @@ use crate::{
     repository::{
         jobs::JobKind,
         notices::{self, Notice},
-        one_time_tokens, sessions, users,
+        one_time_tokens, users,
     },
 };
 
@@ -161,10 +161,7 @@ impl Verification {
         before: &User,
         now: DateTime<Utc>,
     ) -> Result<User> {
-        if users::take_open_reset(connection, before.id).await? {
-            sessions::end_all(connection, before.id).await?;
-            self.resets.require(connection, before.id, now).await?;
-        }
+        self.resets.void_open(connection, before.id, now).await?;
         let mut after = before.clone();
         after.email_verified_at = before.email_verified_at.or(Some(now));
         after.role = match before.role {

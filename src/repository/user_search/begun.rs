@@ -4,7 +4,7 @@
 use sqlx::PgConnection;
 
 use super::{
-    Found, Row, Search,
+    Found, Search,
     filter::{Sql, push_filter_but_text},
     order::{Branch, Keys, sign},
     words::{Begun, Word, push_range},
@@ -57,12 +57,8 @@ pub(super) async fn scan(
     sql.push(") users");
     branch.push_order(&mut sql, Keys::OfRow);
     sql.push(" limit ").push(limit);
-    let found: Vec<Row> = sql.build_query_as().fetch_all(connection).await?;
-    let users: Result<_> = found.into_iter().map(TryInto::try_into).collect();
-    Ok(Found {
-        users: users?,
-        total: None,
-    })
+    let found = sql.build_query_as().fetch_all(connection).await?;
+    Found::of(found)
 }
 
 /// Writes that the field comes after a place, with `and` before it: first so that its index is entered there.

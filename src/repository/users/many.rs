@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use sqlx::{FromRow, PgConnection};
+use sqlx::{FromRow, PgConnection, Postgres, Row as _, postgres::PgArguments, query::Query};
 
 use crate::{
     domain::{
@@ -18,6 +18,8 @@ use crate::{
     },
     error::Result,
 };
+
+type PgQuery<'q> = Query<'q, Postgres, PgArguments>;
 
 /// A user to be stored.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +45,22 @@ pub async fn expect_many(connection: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
+/// Stores users; its parameters are those of [`bind_all`].
+macro_rules! insert_users {
+    () => {
+        "insert into users (id, nickname, email, email_verified_at, password_hash, first_name, last_name, bio, \
+         profile_picture_url, linkedin_profile_url, github_profile_url, role, is_professional, \
+         professional_status_updated_at, locked_at, last_login_at, created_at, updated_at, phone_number, \
+         middle_name, is_name_public, location, deletion_due_at, revision, legacy_name, locale, \
+         password_reset_openly_at) \
+         select * from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], \
+         $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::boolean[], \
+         $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], \
+         $19::text[], $20::text[], $21::boolean[], $22::text[], $23::timestamptz[], $24::bigint[], $25::text[], \
+         $26::text[], $27::timestamptz[])"
+    };
+}
+
 /// Stores those users of whom nobody has the id, the address, the phone number, the legacy name or the
 /// nickname, and answers who was stored. No two of them may have one id.
 ///
@@ -59,54 +77,92 @@ pub async fn insert_all(
     connection: &mut PgConnection,
     new: &[NewUser<'_>],
 ) -> Result<HashSet<UserId>> {
+    let insert = concat!(insert_users!(), " on conflict do nothing returning id");
+    let stored = bind_all(sqlx::query(insert), new)
+        .fetch_all(connection)
+        .await?;
+    let ids: Result<_, sqlx::Error> = stored.iter().map(|row| row.try_get("id")).collect();
+    Ok(ids?)
+}
+
+/// Stores all of these users, or none.
+///
+/// # Errors
+///
+/// If the database fails, also when somebody has a name or an id of theirs, or a value breaks a rule.
+///
+/// # Concurrency
+///
+/// One statement, as of [`insert_all`].
+pub async fn insert_each(connection: &mut PgConnection, new: &[NewUser<'_>]) -> Result<()> {
+    bind_all(sqlx::query(insert_users!()), new)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn bind_all<'q>(insert: PgQuery<'q>, new: &[NewUser<'q>]) -> PgQuery<'q> {
     fn column<'a, T>(new: &[NewUser<'a>], value: impl Fn(&'a User) -> T) -> Vec<T> {
         new.iter().map(|new| value(new.user)).collect()
     }
     let hashes: Vec<&str> = new.iter().map(|new| new.password_hash.expose()).collect();
     let openly: Vec<_> = new.iter().map(|new| new.password_reset_openly_at).collect();
-    let stored: Vec<UserId> = sqlx::query_scalar(
-        "insert into users (id, nickname, email, email_verified_at, password_hash, first_name, last_name, bio, \
-         profile_picture_url, linkedin_profile_url, github_profile_url, role, is_professional, \
-         professional_status_updated_at, locked_at, last_login_at, created_at, updated_at, phone_number, \
-         middle_name, is_name_public, location, deletion_due_at, revision, legacy_name, locale, \
-         password_reset_openly_at) \
-         select * from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], \
-         $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::boolean[], \
-         $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], \
-         $19::text[], $20::text[], $21::boolean[], $22::text[], $23::timestamptz[], $24::bigint[], $25::text[], \
-         $26::text[], $27::timestamptz[]) \
-         on conflict do nothing returning id",
-    )
-    .bind(column(new, |user| user.id.0))
-    .bind(column(new, |user| user.nickname.as_str()))
-    .bind(column(new, |user| user.email.as_ref().map(Email::as_str)))
-    .bind(column(new, |user| user.email_verified_at))
-    .bind(hashes)
-    .bind(column(new, |user| user.profile.first_name.as_ref().map(PersonName::as_str)))
-    .bind(column(new, |user| user.profile.last_name.as_ref().map(PersonName::as_str)))
-    .bind(column(new, |user| user.profile.bio.as_ref().map(Bio::as_str)))
-    .bind(column(new, |user| user.profile.profile_picture_url.as_ref().map(WebUrl::as_str)))
-    .bind(column(new, |user| user.profile.linkedin_profile_url.as_ref().map(WebUrl::as_str)))
-    .bind(column(new, |user| user.profile.github_profile_url.as_ref().map(WebUrl::as_str)))
-    .bind(column(new, |user| user.role.as_str()))
-    .bind(column(new, |user| user.is_professional))
-    .bind(column(new, |user| user.professional_status_updated_at))
-    .bind(column(new, |user| user.locked_at))
-    .bind(column(new, |user| user.last_login_at))
-    .bind(column(new, |user| user.created_at))
-    .bind(column(new, |user| user.updated_at))
-    .bind(column(new, |user| user.phone_number.as_ref().map(PhoneNumber::as_str)))
-    .bind(column(new, |user| user.profile.middle_name.as_ref().map(PersonName::as_str)))
-    .bind(column(new, |user| user.profile.is_name_public))
-    .bind(column(new, |user| user.profile.location.as_ref().map(Location::as_str)))
-    .bind(column(new, |user| user.deletion_due_at))
-    .bind(column(new, |user| user.revision))
-    .bind(column(new, |user| user.legacy_name.as_ref().map(LegacyName::as_str)))
-    .bind(column(new, |user| user.profile.locale.as_ref().map(Locale::as_str)))
-    .bind(openly)
-    .fetch_all(connection)
-    .await?;
-    Ok(stored.into_iter().collect())
+    insert
+        .bind(column(new, |user| user.id.0))
+        .bind(column(new, |user| user.nickname.as_str()))
+        .bind(column(new, |user| user.email.as_ref().map(Email::as_str)))
+        .bind(column(new, |user| user.email_verified_at))
+        .bind(hashes)
+        .bind(column(new, |user| {
+            user.profile.first_name.as_ref().map(PersonName::as_str)
+        }))
+        .bind(column(new, |user| {
+            user.profile.last_name.as_ref().map(PersonName::as_str)
+        }))
+        .bind(column(new, |user| {
+            user.profile.bio.as_ref().map(Bio::as_str)
+        }))
+        .bind(column(new, |user| {
+            user.profile
+                .profile_picture_url
+                .as_ref()
+                .map(WebUrl::as_str)
+        }))
+        .bind(column(new, |user| {
+            user.profile
+                .linkedin_profile_url
+                .as_ref()
+                .map(WebUrl::as_str)
+        }))
+        .bind(column(new, |user| {
+            user.profile.github_profile_url.as_ref().map(WebUrl::as_str)
+        }))
+        .bind(column(new, |user| user.role.as_str()))
+        .bind(column(new, |user| user.is_professional))
+        .bind(column(new, |user| user.professional_status_updated_at))
+        .bind(column(new, |user| user.locked_at))
+        .bind(column(new, |user| user.last_login_at))
+        .bind(column(new, |user| user.created_at))
+        .bind(column(new, |user| user.updated_at))
+        .bind(column(new, |user| {
+            user.phone_number.as_ref().map(PhoneNumber::as_str)
+        }))
+        .bind(column(new, |user| {
+            user.profile.middle_name.as_ref().map(PersonName::as_str)
+        }))
+        .bind(column(new, |user| user.profile.is_name_public))
+        .bind(column(new, |user| {
+            user.profile.location.as_ref().map(Location::as_str)
+        }))
+        .bind(column(new, |user| user.deletion_due_at))
+        .bind(column(new, |user| user.revision))
+        .bind(column(new, |user| {
+            user.legacy_name.as_ref().map(LegacyName::as_str)
+        }))
+        .bind(column(new, |user| {
+            user.profile.locale.as_ref().map(Locale::as_str)
+        }))
+        .bind(openly)
 }
 
 /// What an account is known by.

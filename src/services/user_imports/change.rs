@@ -133,6 +133,10 @@ impl Step<'_> {
         }
         self.void_mails(connection, &before, &user, hash.is_some())
             .await?;
+        if becomes_verified(&before, &user) {
+            let (resets, now) = (&self.imports.resets, self.ctx.now);
+            resets.void_open(connection, id, now).await?;
+        }
         let mails = [
             hash.is_some().then_some(UserMail::PasswordChanged),
             is_locked.then_some(UserMail::LockedByAdministrator),

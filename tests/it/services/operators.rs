@@ -218,15 +218,7 @@ async fn a_password_that_whoever_knew_the_name_has_set_is_void_when_an_operator_
     let app = TestApp::start_with(&[("COMPAT_APIS", "cookie-session")]).await;
     app.admin().await;
     let unverified = app.unverified("ada@example.com").await;
-    let path = "/compat/cookie-session/reset_password";
-    let name = [("email", "ada@example.com")];
-    let token = app.post(path).form(&name).send().await.text("reset_token");
-    let fields = [
-        ("email", "ada@example.com"),
-        ("reset_token", &token),
-        ("new_password", "Better*5678"),
-    ];
-    app.put(path).form(&fields).send().await.expect(200);
+    app.reset_openly("ada@example.com", "Better*5678").await;
     let verification = &app.app.services.verification;
     let id = UserId(unverified.id);
     verification.vouch(&operator(&app), id).await.unwrap();

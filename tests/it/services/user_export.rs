@@ -68,6 +68,20 @@ async fn all(
     batches.concat()
 }
 
+/// Waits until the log tells that an export ended before its end.
+async fn assert_ended_incomplete(app: &TestApp) {
+    wait_until("its end is written", async || {
+        let told: Option<bool> = sqlx::query_scalar(
+            "select (after ->> 'is_complete')::boolean from audit_log where action = 'export_ended'",
+        )
+        .fetch_optional(&app.database.pool)
+        .await
+        .unwrap();
+        told == Some(false)
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn everybody_is_exported_once_however_many_there_are() {
     let app = TestApp::start().await;
@@ -130,16 +144,7 @@ async fn an_export_ends_with_the_session_of_who_asked_for_it() {
         }
     };
     assert!(matches!(ended, Error::Unauthenticated(_)), "{ended}");
-    wait_until("its end is written", async || {
-        let told: Option<bool> = sqlx::query_scalar(
-            "select (after ->> 'is_complete')::boolean from audit_log where action = 'export_ended'",
-        )
-        .fetch_optional(&app.database.pool)
-        .await
-        .unwrap();
-        told == Some(false)
-    })
-    .await;
+    assert_ended_incomplete(&app).await;
 }
 
 #[tokio::test]
@@ -180,14 +185,5 @@ async fn an_end_that_could_not_be_written_is_written_as_incomplete() {
     let stream = exports.stream(&operator(&app), &selection, false).await;
     let broken: Result<Vec<_>, _> = stream.unwrap().try_collect().await;
     assert!(matches!(broken, Err(Error::Internal(_))));
-    wait_until("its end is written", async || {
-        let told: Option<bool> = sqlx::query_scalar(
-            "select (after ->> 'is_complete')::boolean from audit_log where action = 'export_ended'",
-        )
-        .fetch_optional(&app.database.pool)
-        .await
-        .unwrap();
-        told == Some(false)
-    })
-    .await;
+    assert_ended_incomplete(&app).await;
 }

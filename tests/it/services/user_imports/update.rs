@@ -9,7 +9,10 @@ use user_management::domain::{
 };
 
 use super::{TABLE, counts};
-use crate::support::app::{PASSWORD, TestApp};
+use crate::support::{
+    app::{PASSWORD, TestApp},
+    request::link_in,
+};
 
 const UPDATE: ImportOptions = ImportOptions {
     on_conflict: OnConflict::Update,
@@ -169,6 +172,41 @@ async fn whom_a_row_verifies_is_authenticated_and_his_link_is_void() {
     .await
     .unwrap();
     assert_eq!(role.as_deref(), Some("AUTHENTICATED"));
+}
+
+#[tokio::test]
+async fn a_password_that_whoever_knew_the_name_has_set_is_void_when_a_row_verifies_the_account() {
+    let app = TestApp::start_with(&[("COMPAT_APIS", "cookie-session")]).await;
+    app.admin().await;
+    for email in ["ada@example.com", "bob@example.com", "eve@example.com"] {
+        app.unverified(email).await;
+        app.reset_openly(email, "Better*5678").await;
+    }
+    let bob = app.row("bob@example.com").await;
+    let text = format!(
+        "id,email,email_verified_at,password\n\
+         ,ada@example.com,2020-01-01T00:00:00Z,\n\
+         {},new.bob@example.com,2020-01-01T00:00:00Z,\n\
+         ,eve@example.com,2020-01-01T00:00:00Z,Other*5678\n",
+        bob["id"].as_str().unwrap()
+    );
+    let (import, errors) = app.import(&text, UPDATE).await;
+    assert_eq!((import.counts, errors), (counts(0, 3, 0, 0), vec![]));
+    for email in ["ada@example.com", "new.bob@example.com", "eve@example.com"] {
+        let login = app.log_in_with(email, "Better*5678").await;
+        login.expect_problem(401, "invalid_credentials");
+    }
+    let mails = app.deliver_mail().await;
+    for email in ["ada@example.com", "new.bob@example.com"] {
+        let mail = mails.iter().find(|mail| mail.to.address == email);
+        let link = link_in(&mail.unwrap().text);
+        let fields = [("new_password", "Third*5678")];
+        app.post(&link).form(&fields).send().await.expect(200);
+    }
+    // Who wrote the file has said which one counts.
+    let login = app.log_in_with("eve@example.com", "Other*5678").await;
+    login.expect(200);
+    app.deliver_mail().await;
 }
 
 #[tokio::test]
