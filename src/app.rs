@@ -252,8 +252,8 @@ impl App {
             Arc::clone(&mails),
             Arc::clone(&roles),
             Arc::clone(&password_reset),
-            Sealer::new(secret_key.expose_secret().as_bytes(), "user import"),
             user_imports::Options {
+                sealer: Sealer::new(secret_key.expose_secret().as_bytes(), "user import"),
                 phone_default_region: config.accounts.phone_default_region,
                 max_bytes: config.accounts.import_max_bytes,
             },

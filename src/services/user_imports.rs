@@ -63,13 +63,14 @@ pub struct UserImports {
     roles: Arc<Roles>,
     resets: Arc<PasswordReset>,
     nicknames: Nicknames,
-    sealer: Sealer,
     options: Options,
 }
 
 /// What the settings say of imports.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Options {
+    /// For files.
+    pub sealer: Sealer,
     /// The country of phone numbers that stand without a country's code.
     pub phone_default_region: Region,
     /// Most bytes of an uploaded file.
@@ -77,7 +78,7 @@ pub struct Options {
 }
 
 impl UserImports {
-    /// The service on this database; `sealer` is for files.
+    /// The service on this database.
     pub fn new(
         platform: Platform,
         hasher: Arc<PasswordHasher>,
@@ -85,7 +86,6 @@ impl UserImports {
         mails: Arc<Mails>,
         roles: Arc<Roles>,
         resets: Arc<PasswordReset>,
-        sealer: Sealer,
         options: Options,
     ) -> Self {
         Self {
@@ -96,7 +96,6 @@ impl UserImports {
             mails,
             roles,
             resets,
-            sealer,
             options,
         }
     }

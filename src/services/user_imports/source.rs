@@ -86,7 +86,7 @@ impl Source {
                 let found = repository::find_chunk(&mut connection, *id, *next).await?;
                 drop(connection);
                 let (begin, sealed) = found.context("the file of an import is gone")?;
-                let opened = imports.sealer.open(&place_of(*id, begin), &sealed);
+                let opened = imports.options.sealer.open(&place_of(*id, begin), &sealed);
                 let opened = opened
                     .map_err(|_| anyhow!("the file of an import was sealed under another key"))?;
                 let behind = usize::try_from(*next - begin).unwrap_or(usize::MAX);

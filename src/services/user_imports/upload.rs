@@ -202,6 +202,7 @@ impl UserImports {
         upload.kept += upload.piece.len() as u64;
         let random = &*self.platform.random;
         let sealed = self
+            .options
             .sealer
             .seal(random, &place_of(id, begin), &upload.piece);
         upload.piece.clear();
