@@ -38,6 +38,16 @@ create index users_middle_name_idx on users ((coalesce(search_form(middle_name),
 drop index users_email_order_idx;
 create index users_email_order_idx on users ((coalesce(search_form(email), '') collate "C"), id);
 
+-- All that a user is called in one text, so that a row is asked in a moment how well it matches. What a field
+-- begins or ends with is told by the lines.
+alter table users add column search_text text collate "C" not null
+    generated always as (search_form(
+        E'\n' || nickname || E'\n' || coalesce(email, '') || E'\n' || coalesce(first_name, '')
+            || E'\n' || coalesce(middle_name, '') || E'\n' || coalesce(last_name, '')
+            || E'\n' || coalesce(phone_number, '') || E'\n')) stored;
+
+comment on column users.search_text is 'what the user is called, and his phone number, in search form; each behind a line''s end; derived';
+
 -- How much waits outside the index is up to the writer: every search reads it, but the more it is the less
 -- each row costs to take in. The service has a small limit, an import a larger one.
 drop index users_search_idx;

@@ -149,6 +149,13 @@ impl<'a> Bench<'a> {
         self.measure_for(load, self.times.measurement).await
     }
 
+    /// Runs `load` until what it reads is in memory, or most of it.
+    pub async fn warm_up(&self, load: &Load<'_>) -> Result<()> {
+        const DURATION: Duration = Duration::from_secs(3);
+        self.measure_for(load, DURATION).await?;
+        Ok(())
+    }
+
     async fn measure_for(&self, load: &Load<'_>, duration: Duration) -> Result<Measured> {
         self.settle().await?;
         let (process, address) = (self.server.process(), self.server.address);

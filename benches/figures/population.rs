@@ -129,6 +129,8 @@ fn line(names: &Names, random: &mut StdRng, number: usize, now: DateTime<Utc>) -
     };
     let created = now - TimeDelta::days(1_000) + TimeDelta::seconds(number as i64 * 80);
     let moment = created.to_rfc3339();
+    // Nobody is erased while searches are measured.
+    let due = (now + TimeDelta::days(20)).to_rfc3339();
     let maybe = |is: bool, text: &str| if is { text.to_owned() } else { NULL.to_owned() };
     let verified = random.random_range(0..100) < 93;
     let role = match random.random_range(0..1000) {
@@ -157,7 +159,7 @@ fn line(names: &Names, random: &mut StdRng, number: usize, now: DateTime<Utc>) -
         role.to_owned(),
         (random.random_range(0..10) == 0).to_string(),
         maybe(random.random_range(0..100) == 0, &moment),
-        maybe(random.random_range(0..200) == 0, &now.to_rfc3339()),
+        maybe(random.random_range(0..200) == 0, &due),
         maybe(random.random_range(0..5) > 0, &login.to_rfc3339()),
         moment.clone(),
         moment,

@@ -15,6 +15,7 @@ mod begun;
 mod filter;
 mod order;
 mod totals;
+mod walk;
 mod words;
 
 use std::collections::HashSet;
@@ -35,18 +36,17 @@ use crate::{
 };
 
 pub use all::{Window, find_window, list_window};
-use filter::{Sql, is_text_only, push_bounds, push_branch, push_filter, push_filter_but_text};
-use order::{Branch, Fixed, Keys, branches, push_keys};
+use filter::{Sql, is_text_only, push_branch, push_filter, push_filter_but_text};
+use order::{Branch, Keys, branches, push_keys};
 pub use totals::{count, estimate};
+use walk::SHORT_WALK;
 use words::{By, push_match, push_tier_of};
 pub use words::{Known, Scope, Word};
 
-/// Rows that the first walk looks at: some 1 ms.
-const SHORT_WALK: usize = 1_000;
-/// Rows that the second walk looks at, where the first found some.
-const LONG_WALK: usize = 10_000;
 /// Rows that a first walk finds by chance where more than some thousands of a million pass.
 const SOME: usize = 2;
+/// So few rows, by the database's statistics, are gathered rather than asked how rare they are.
+const FEW_MATCHES: u64 = 3_000;
 
 /// Which users, and in which order.
 #[derive(Debug, Clone)]
@@ -81,6 +81,8 @@ pub struct Found {
     pub users: Vec<(User, Place)>,
     /// How many users pass the filter, where that came to light.
     pub total: Option<u64>,
+    /// The same by the database's statistics, where they were asked.
+    pub estimate: Option<u64>,
 }
 
 #[derive(FromRow)]
@@ -98,7 +100,7 @@ impl Found {
         let users: Result<_> = rows.into_iter().map(TryInto::try_into).collect();
         Ok(Self {
             users: users?,
-            total: None,
+            ..Self::default()
         })
     }
 }
@@ -137,6 +139,7 @@ pub async fn find_page(
         UserOrder::BestMatch => &[],
     };
     let mut branches = branches(search.order, search.words.len(), page.backwards);
+    branches.retain(|branch| branch.may_pass(search.filter));
     if let Some(place) = page.after {
         let at = branches.iter().position(|branch| branch.holds(place, keys));
         branches.drain(..at.unwrap_or_default());
@@ -156,9 +159,17 @@ pub async fn find_page(
             search.look_up(connection).await?;
         }
         if *search.order == UserOrder::BestMatch && !is_quick && sampled.is_none() {
+            let all = Branch::of_all_tiers(page.backwards);
+            if search.by_to_gather() == By::Words {
+                let estimated = estimate(connection, search).await?;
+                if estimated <= FEW_MATCHES {
+                    found = gather(connection, search, &all, page.after, wanted).await?;
+                    break;
+                }
+                found.estimate = Some(estimated);
+            }
             let counts = sample_tiers(connection, search).await?;
             if counts.iter().sum::<usize>() < SOME {
-                let all = Branch::of_all_tiers(page.backwards);
                 found = gather(connection, search, &all, page.after, wanted).await?;
                 break;
             }
@@ -172,7 +183,7 @@ pub async fn find_page(
             _ if is_rare || branch.is_begun() || search.is_selective() => {
                 gather(connection, search, branch, after, missing).await?
             }
-            _ => find_part(connection, search, branch, after, missing).await?,
+            _ => walk::find(connection, search, branch, after, missing).await?,
         };
         if is_whole && count == 1 {
             found.total = part.total;
@@ -187,61 +198,6 @@ pub async fn find_page(
     Ok(found)
 }
 
-async fn find_part(
-    connection: &mut PgConnection,
-    search: &Search<'_>,
-    branch: &Branch,
-    after: Option<&Place>,
-    limit: usize,
-) -> Result<Found> {
-    if search.is_open() && branch.fixed.is_empty() {
-        return walk(connection, search, branch, after, limit, limit).await;
-    }
-    for length in [SHORT_WALK, LONG_WALK] {
-        let length = length.max(limit);
-        let walked = walk(connection, search, branch, after, length, limit).await?;
-        let passed = walked.users.len();
-        if passed >= limit || !goes_on(connection, search, branch, after, length).await? {
-            return Ok(walked);
-        }
-        if passed < SOME {
-            break;
-        }
-    }
-    gather(connection, search, branch, after, limit).await
-}
-
-/// Whether the order has more rows than a walk of this length looks at.
-async fn goes_on(
-    connection: &mut PgConnection,
-    search: &Search<'_>,
-    branch: &Branch,
-    after: Option<&Place>,
-    length: usize,
-) -> Result<bool> {
-    let mut sql = Sql::new("select exists (select 1 from users where true");
-    push_way(&mut sql, search, branch, after);
-    sql.push(" offset ").push(length).push(" limit 1)");
-    Ok(sql.build_query_scalar().fetch_one(connection).await?)
-}
-
-/// Writes which rows a walk looks at, in which order.
-fn push_way(sql: &mut Sql, search: &Search<'_>, branch: &Branch, after: Option<&Place>) {
-    let bounds = |fixed: &&Fixed| matches!(fixed, Fixed::Present(_));
-    let bounds = Branch {
-        fixed: branch.fixed.iter().filter(bounds).copied().collect(),
-        ..Branch::default()
-    };
-    push_branch(sql, &bounds, &search.words, By::Fields);
-    if let Some(key) = branch.keys.first() {
-        push_bounds(sql, search.filter, key.field);
-    }
-    if let Some(place) = after {
-        branch.push_after(sql, place, Keys::OfRow);
-    }
-    branch.push_order(sql, Keys::OfRow);
-}
-
 /// How many users match in each tier, of some [`SHORT_WALK`] on pages of the table taken at random.
 async fn sample_tiers(connection: &mut PgConnection, search: &Search<'_>) -> Result<[usize; 4]> {
     let share = 100.0 * SHORT_WALK as f64 / search.everybody.max(1) as f64;
@@ -249,7 +205,7 @@ async fn sample_tiers(connection: &mut PgConnection, search: &Search<'_>) -> Res
     push_tier_of(&mut sql, &search.words);
     sql.push(" as tier from (select users.* from users tablesample system (");
     sql.push_bind(share.min(100.0)).push(")) users where true");
-    push_filter(&mut sql, search.filter, &search.words, By::Fields);
+    push_filter(&mut sql, search.filter, &search.words, By::Text);
     sql.push(") sampled group by tier");
     let sampled: Vec<(Option<i32>, i64)> = sql.build_query_as().fetch_all(connection).await?;
     let mut counts = [0; 4];
@@ -274,6 +230,10 @@ impl Search<'_> {
     /// If the database fails.
     pub async fn look_up(&mut self, connection: &mut PgConnection) -> Result<()> {
         search_words::look_up(connection, &mut self.words).await
+    }
+
+    fn by_to_gather(&self) -> By {
+        By::to_gather(self.filter, &self.words, self.everybody)
     }
 
     /// Whether everybody passes.
@@ -320,37 +280,11 @@ impl Search<'_> {
     /// Writes the conditions of the filter, but for those that are in the branch.
     fn push_filter(&self, sql: &mut Sql, branch: &Branch, by: By) {
         if branch.has_text() {
-            push_filter_but_text(sql, self.filter);
+            push_filter_but_text(sql, self.filter, by);
         } else {
             push_filter(sql, self.filter, &self.words, by);
         }
     }
-}
-
-/// Looks at so many rows along the order. The numbers stand in the statement, so that one plan is good for
-/// all values.
-async fn walk(
-    connection: &mut PgConnection,
-    search: &Search<'_>,
-    branch: &Branch,
-    after: Option<&Place>,
-    length: usize,
-    limit: usize,
-) -> Result<Found> {
-    let mut sql = Sql::new("select ");
-    search.push_columns(&mut sql);
-    sql.push("0::bigint as total from (select users.*, ");
-    search.push_tier(&mut sql);
-    sql.push(" from (select users.* from users where true");
-    push_way(&mut sql, search, branch, after);
-    sql.push(" limit ").push(length).push(") users where true");
-    search.push_filter(&mut sql, branch, By::Fields);
-    push_branch(&mut sql, branch, &search.words, By::Fields);
-    sql.push(") users");
-    branch.push_order(&mut sql, Keys::OfRow);
-    sql.push(" limit ").push(limit);
-    let found = sql.build_query_as().fetch_all(connection).await?;
-    Found::of(found)
 }
 
 /// Gathers all rows that pass, and sorts them.
@@ -361,7 +295,7 @@ async fn gather(
     after: Option<&Place>,
     limit: usize,
 ) -> Result<Found> {
-    let by = By::to_gather(search.filter, &search.words, search.everybody);
+    let by = search.by_to_gather();
     let mut sql = Sql::new("with matches as materialized (select id, ");
     branch.push_key_columns(&mut sql);
     search.push_tier(&mut sql);
@@ -388,5 +322,6 @@ async fn gather(
     Ok(Found {
         users: Found::of(found)?.users,
         total: after.is_none().then(|| u64::try_from(total).unwrap_or(0)),
+        estimate: None,
     })
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
 use tracing::instrument;
 
 use super::{Ctx, cursors::Cursors, platform::Platform, profiles::PublicProfile};
@@ -97,16 +98,31 @@ struct PageRead {
     has_more: bool,
 }
 
+/// Searches at a time, of an instance. Each costs the database milliseconds of work: more of them at once take
+/// turns on its cores, so that all take as long as the longest, and everything else waits with them.
+const SEARCHES: usize = 4;
+/// Of these so many by the public.
+const PUBLIC_SEARCHES: usize = 2;
+
 /// Searches users.
 pub struct UserSearch {
     platform: Platform,
     cursors: Arc<Cursors>,
+    /// Whoever searches holds one; others wait in the order in which they came.
+    slots: Semaphore,
+    /// The public needs one of these before: it keeps nobody else from searching.
+    public_slots: Semaphore,
 }
 
 impl UserSearch {
     /// The service on this database.
     pub fn new(platform: Platform, cursors: Arc<Cursors>) -> Self {
-        Self { platform, cursors }
+        Self {
+            platform,
+            cursors,
+            slots: Semaphore::new(SEARCHES),
+            public_slots: Semaphore::new(PUBLIC_SEARCHES),
+        }
     }
 
     /// A page of the users that are searched for.
@@ -129,6 +145,7 @@ impl UserSearch {
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn suggest(&self, ctx: &Ctx, text: SearchText, limit: u32) -> Result<Vec<User>> {
         ctx.require(Permission::BrowseUsers)?;
+        let _slot = self.slots.acquire().await;
         let mut connection = self.platform.pool.acquire().await?;
         let words = words(&text, Scope::Names);
         let filter = UserFilter {
@@ -174,6 +191,7 @@ impl UserSearch {
             ..UserQuery::default()
         };
         let paging = Paging::Cursor { cursor, limit };
+        let _slot = self.public_slots.acquire().await;
         let page = self.find(ctx, query, paging, Scope::Nickname).await?;
         Ok(UserPage {
             items: page.items.into_iter().map(PublicProfile::of).collect(),
@@ -203,10 +221,10 @@ impl UserSearch {
         let mark: Option<Mark> = mark;
         let now = mark.as_ref().map_or(ctx.now, |mark| mark.now);
         let filter = query.selection.at(now);
-        let mut connection = self.platform.pool.acquire().await?;
         let is_plain = filter == UserFilter::default() && query.order == UserOrder::default();
         if let (Paging::Skip(page), true) = (&paging, is_plain) {
             // One statement for what most ask for.
+            let mut connection = self.platform.pool.acquire().await?;
             let listed = users::list(&mut connection, *page).await?;
             let total = Total {
                 count: listed.total,
@@ -230,6 +248,8 @@ impl UserSearch {
                 },
             );
         }
+        let _slot = self.slots.acquire().await;
+        let mut connection = self.platform.pool.acquire().await?;
         let words = match &filter.text {
             Some(text) => words(text, scope),
             None => Vec::new(),

@@ -28,6 +28,7 @@ mod cluster;
 mod directory;
 mod error;
 mod installation;
+mod memory;
 mod supervisor;
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    Durability, PORT, directory::Directory, error::StartError, installation::Installation,
+    Durability, PORT, directory::Directory, error::StartError, installation::Installation, memory,
     user::run_as,
 };
 
@@ -225,8 +225,9 @@ fn settings(directory: &Directory, max_connections: u16) -> Vec<String> {
         "max_wal_senders=0".to_owned(),
     ];
     match directory.durability() {
-        // A million users and their indexes, or most of them. Memory that isn't needed isn't taken.
-        Durability::Durable => settings.push("shared_buffers=512MB".to_owned()),
+        Durability::Durable => {
+            settings.push(format!("shared_buffers={}MB", memory::shared_buffers()))
+        }
         Durability::ThrowAway => settings.extend(FAST.map(str::to_owned)),
     }
     let flag = |setting| ["-c".to_owned(), setting];

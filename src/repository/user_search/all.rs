@@ -97,7 +97,7 @@ pub async fn list_window(
     sql.push(" and id <= ").push_bind(window.until);
     // What the filter says must not lead to another index, again for each window.
     sql.push(" order by id offset 0) users where true");
-    push_filter(&mut sql, filter, words, By::Fields);
+    push_filter(&mut sql, filter, words, By::Text);
     sql.push(" order by id");
     let rows: Vec<Row> = sql.build_query_as().fetch_all(connection).await?;
     rows.into_iter().map(TryInto::try_into).collect()

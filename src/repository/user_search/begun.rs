@@ -7,7 +7,7 @@ use super::{
     Found, Search,
     filter::{Sql, push_filter_but_text},
     order::{Branch, Keys, sign},
-    words::{Begun, Word, push_range},
+    words::{Begun, By, Word, push_range},
 };
 use crate::{
     domain::user_order::{Place, Tier},
@@ -45,7 +45,7 @@ pub(super) async fn scan(
             push_after(&mut sql, field, branch, place);
         }
         push_least(&mut sql, field, number, &fields);
-        push_filter_but_text(&mut sql, search.filter);
+        push_filter_but_text(&mut sql, search.filter, By::Text);
         sql.push(" order by ").push(field.field);
         sql.push(if branch.descending {
             " desc, id desc limit "

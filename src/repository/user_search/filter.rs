@@ -19,9 +19,11 @@ pub(super) type Sql = QueryBuilder<Postgres>;
 pub(super) const NICKNAME: &str = "lower(nickname)";
 pub(super) const EMAIL: &str = "search_form(email)";
 pub(super) const FIRST_NAME: &str = "search_form(first_name)";
-pub(super) const MIDDLE_NAME: &str = "search_form(middle_name)";
 pub(super) const LAST_NAME: &str = "search_form(last_name)";
+pub(super) const MIDDLE_NAME: &str = "search_form(middle_name)";
 pub(super) const PHONE_NUMBER: &str = "phone_number";
+/// All that a user is called, each behind a line's end.
+pub(super) const TEXT: &str = "search_text";
 /// The address and the names as the indexes of their orders have them.
 pub(super) const EMAIL_IN_ORDER: &str = "(coalesce(search_form(email), '') collate \"C\")";
 pub(super) const FIRST_NAME_IN_ORDER: &str =
@@ -46,7 +48,7 @@ pub(super) fn push_filter(sql: &mut Sql, filter: &UserFilter, words: &[Word], by
     if filter.text.is_some() {
         push_tier(sql, words, Tier::Similar, by);
     }
-    push_filter_but_text(sql, filter);
+    push_filter_but_text(sql, filter, by);
 }
 
 /// Writes what of a filter bounds the field that an order begins with, each with `and` before it: a walk along
@@ -86,6 +88,13 @@ pub(super) fn push_bounds(sql: &mut Sql, filter: &UserFilter, field: SortField) 
     sql.push_bind(to);
 }
 
+/// Whether a filter bounds the field.
+pub(super) fn is_bounded(filter: &UserFilter, field: SortField) -> bool {
+    let mut sql = Sql::new("");
+    push_bounds(&mut sql, filter, field);
+    !sql.sql().as_str().is_empty()
+}
+
 fn push_within(sql: &mut Sql, expression: &str, range: TimeRange) {
     if let Some(from) = range.from {
         sql.push(" and ").push(expression).push(" >= ");
@@ -98,7 +107,7 @@ fn push_within(sql: &mut Sql, expression: &str, range: TimeRange) {
 }
 
 /// Writes the conditions of a filter but for its text, each with `and` before it.
-pub(super) fn push_filter_but_text(sql: &mut Sql, filter: &UserFilter) {
+pub(super) fn push_filter_but_text(sql: &mut Sql, filter: &UserFilter, by: By) {
     let fields = [
         (&filter.nickname, NICKNAME, NICKNAME),
         (&filter.email, EMAIL_IN_ORDER, EMAIL),
@@ -118,7 +127,12 @@ pub(super) fn push_filter_but_text(sql: &mut Sql, filter: &UserFilter) {
             }
             Some(TextMatch::Contains(text)) => {
                 sql.push(" and ");
-                push_like(sql, in_parts, format!("%{}%", like(text)));
+                let pattern = format!("%{}%", like(text));
+                if by == By::Text {
+                    push_like(sql, TEXT, pattern.clone());
+                    sql.push(" and ");
+                }
+                push_like(sql, in_parts, pattern);
             }
         }
     }

@@ -4,6 +4,7 @@ use super::filter::Sql;
 use crate::domain::{
     role::Role,
     user_order::{Place, SortField, SortKey, Tier, UserOrder},
+    user_search::UserFilter,
 };
 
 impl SortField {
@@ -182,6 +183,15 @@ impl Branch {
     pub(super) fn has_text(&self) -> bool {
         let is_of_text = |fixed: &Fixed| matches!(fixed, Fixed::Tier(_) | Fixed::Begun);
         self.fixed.iter().any(is_of_text)
+    }
+
+    /// Whether a filter lets anybody of this branch pass.
+    pub(super) fn may_pass(&self, filter: &UserFilter) -> bool {
+        self.fixed.iter().all(|fixed| match fixed {
+            Fixed::Role(role) => filter.roles.is_empty() || filter.roles.contains(role),
+            Fixed::Professional(is) => filter.is_professional.is_none_or(|wanted| wanted == *is),
+            _ => true,
+        })
     }
 
     /// How many rows of a sample are in this branch, by their tiers.

@@ -6,7 +6,6 @@ use sqlx::PgConnection;
 use super::{
     Search,
     filter::{Sql, push_filter},
-    words::By,
 };
 use crate::error::Result;
 
@@ -27,7 +26,7 @@ pub async fn count(
         &mut sql,
         search.filter,
         &search.words,
-        By::to_gather(search.filter, &search.words, search.everybody),
+        search.by_to_gather(),
     );
     sql.push(") select count(*) from (select 1 from matches");
     if let Some(bound) = bound {
@@ -54,7 +53,7 @@ pub async fn estimate(connection: &mut PgConnection, search: &Search<'_>) -> Res
         &mut sql,
         search.filter,
         &search.words,
-        By::to_gather(search.filter, &search.words, search.everybody),
+        search.by_to_gather(),
     );
     let plan: Value = sql
         .build_query_scalar()

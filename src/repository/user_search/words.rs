@@ -2,7 +2,7 @@
 
 use super::filter::{
     EMAIL, EMAIL_IN_ORDER, FIRST_NAME, FIRST_NAME_IN_ORDER, LAST_LETTER, LAST_NAME,
-    LAST_NAME_IN_ORDER, MIDDLE_NAME, MIDDLE_NAME_IN_ORDER, NICKNAME, PHONE_NUMBER, Sql,
+    LAST_NAME_IN_ORDER, MIDDLE_NAME, MIDDLE_NAME_IN_ORDER, NICKNAME, PHONE_NUMBER, Sql, TEXT,
     is_text_only, like, push_like,
 };
 use crate::domain::{
@@ -132,7 +132,10 @@ impl Word {
 
 /// Writes the least value of a field that begins with the word, or null.
 pub(super) fn push_match(sql: &mut Sql, word: &Word) {
-    sql.push("least(");
+    // So little is asked of the many that don't.
+    sql.push("case when ");
+    push_text(sql, word, false, false);
+    sql.push(" then least(");
     for (number, begun) in word.begun().into_iter().enumerate() {
         if number > 0 {
             sql.push(", ");
@@ -141,7 +144,7 @@ pub(super) fn push_match(sql: &mut Sql, word: &Word) {
         push_range(sql, &begun);
         sql.push(" then ").push(begun.value).push(" end");
     }
-    sql.push(") collate \"C\"");
+    sql.push(") collate \"C\" end");
 }
 
 /// Writes that a field begins with the word.
@@ -159,8 +162,10 @@ pub(super) enum By {
     /// By whole words that contain them, of which there is a small index; a row would be asked for each of
     /// them in turn.
     Words,
-    /// By the fields, of whose parts there is an index too.
+    /// By the fields, each of which has indexes.
     Fields,
+    /// By the one text of a row that is looked at anyway: no index is for it, but it is asked in a moment.
+    Text,
 }
 
 /// Among so few users PostgreSQL reads the whole table rather than an index.
@@ -170,7 +175,7 @@ impl By {
     /// What is best to gather all rows that pass: whole words among many users where nothing else is asked, so
     /// that it is their index that finds them.
     pub(super) fn to_gather(filter: &UserFilter, words: &[Word], everybody: u64) -> Self {
-        let are_known = words.iter().all(|word| word.containing().is_some());
+        let are_known = words.iter().any(|word| word.containing().is_some());
         if everybody > FEW_USERS && is_text_only(filter) && are_known {
             Self::Words
         } else {
@@ -183,7 +188,7 @@ impl By {
 pub(super) fn push_better(sql: &mut Sql, words: &[Word], tier: Tier) {
     // A name that is absent makes it neither true nor false.
     sql.push(" and (true");
-    push_tier(sql, words, tier, By::Fields);
+    push_tier(sql, words, tier, By::Text);
     sql.push(") is not true");
 }
 
@@ -192,7 +197,7 @@ pub(super) fn push_tier_of(sql: &mut Sql, words: &[Word]) {
     sql.push("case");
     for tier in Tier::ALL {
         sql.push(" when true");
-        push_tier(sql, words, tier, By::Fields);
+        push_tier(sql, words, tier, By::Text);
         sql.push(format!(" then {}", tier as i32));
     }
     sql.push(" end");
@@ -218,15 +223,16 @@ pub(super) fn push_tier(sql: &mut Sql, words: &[Word], tier: Tier, by: By) {
                 .push_bind(vec![word.word.clone()]);
             continue;
         }
+        let looks_for_parts = tier >= Tier::Contains && finds_parts(&word.word);
         sql.push(" and (");
-        if tier >= Tier::Contains && finds_parts(&word.word) {
-            push_parts(sql, &word.word, word.scope);
-        } else {
-            push_begun(sql, word, tier == Tier::Equal);
-            if is_one_of_many {
-                sql.push(" or search_words @> ")
-                    .push_bind(vec![word.word.clone()]);
-            }
+        match by {
+            By::Text => push_text(sql, word, looks_for_parts, tier == Tier::Equal),
+            By::Words | By::Fields if looks_for_parts => push_parts(sql, word),
+            By::Words | By::Fields => push_begun(sql, word, tier == Tier::Equal),
+        }
+        if is_one_of_many && !looks_for_parts {
+            sql.push(" or search_words @> ")
+                .push_bind(vec![word.word.clone()]);
         }
         if tier == Tier::Similar && !word.similar().is_empty() {
             sql.push(" or search_words && ")
@@ -252,8 +258,8 @@ fn push_begun(sql: &mut Sql, word: &Word, is_whole: bool) {
 }
 
 /// A field contains the word.
-fn push_parts(sql: &mut Sql, word: &str, scope: Scope) {
-    let pattern = format!("%{}%", like(word));
+fn push_parts(sql: &mut Sql, word: &Word) {
+    let pattern = format!("%{}%", like(&word.word));
     let fields = [
         NICKNAME,
         EMAIL,
@@ -262,10 +268,33 @@ fn push_parts(sql: &mut Sql, word: &str, scope: Scope) {
         LAST_NAME,
         PHONE_NUMBER,
     ];
-    for (number, field) in scope.of(&fields).iter().enumerate() {
+    for (number, field) in word.scope.of(&fields).iter().enumerate() {
         if number > 0 {
             sql.push(" or ");
         }
         push_like(sql, field, pattern.clone());
+    }
+}
+
+/// The same, or that a field contains the word, asked of the one text.
+fn push_text(sql: &mut Sql, word: &Word, anywhere: bool, is_whole: bool) {
+    let text = like(&word.word);
+    if word.scope == Scope::Nickname {
+        let begin = if anywhere { "%" } else { "" };
+        let end = if is_whole { "" } else { "%" };
+        push_like(sql, NICKNAME, format!("{begin}{text}{end}"));
+        return;
+    }
+    let end = if is_whole { "\n" } else { "" };
+    let begins = match word.is_number() {
+        _ if anywhere => &[""][..],
+        true => &["\n", "\n+"],
+        false => &["\n"],
+    };
+    for (number, begin) in begins.iter().enumerate() {
+        if number > 0 {
+            sql.push(" or ");
+        }
+        push_like(sql, TEXT, format!("%{begin}{text}{end}%"));
     }
 }

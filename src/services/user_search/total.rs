@@ -60,7 +60,10 @@ pub(super) async fn total(
         let count = user_search::count(connection, search, None).await?;
         return Ok(exact(count));
     }
-    let estimate = user_search::estimate(connection, search).await?;
+    let estimate = match found.estimate {
+        Some(estimate) => estimate,
+        None => user_search::estimate(connection, search).await?,
+    };
     if estimate <= EXACT_UP_TO * TRUST {
         search.look_up(connection).await?;
         let bound = Some(EXACT_UP_TO + 1);
