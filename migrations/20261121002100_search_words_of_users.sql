@@ -60,6 +60,12 @@ create index users_search_idx on users using gin (
     phone_number gin_trgm_ops
 );
 
+-- Most users have neither of these: nothing is written and looked up for them.
+drop index users_phone_number_key;
+create unique index users_phone_number_key on users (phone_number) where phone_number is not null;
+drop index users_legacy_name_key;
+create unique index users_legacy_name_key on users (legacy_name) where legacy_name is not null;
+
 -- The vocabulary has all words now in which a part of three letters can be. A search relies on it, so a word
 -- leaves it only when every transaction has ended that may have added a user who has it, and have found it
 -- there.
@@ -86,10 +92,12 @@ create index search_words_deletions_idx on search_words using gin (word_deletion
 
 create function learn_search_words() returns trigger language plpgsql as $$
 begin
+    -- A subquery for each word, which PostgreSQL makes no join of: it would read all words there are.
     insert into search_words (word)
-        select distinct word from changed u, unnest(u.search_words) as word
-        where char_length(word) >= 3
-            and not exists (select 1 from search_words known where known.word = word.word and not is_leaving);
+        select word from (
+            select distinct word from changed u, unnest(u.search_words) as word where char_length(word) >= 3
+        ) learned
+        where (select true from search_words known where known.word = learned.word and not is_leaving limit 1) is null;
     return null;
 end;
 $$;
@@ -98,9 +106,10 @@ create function change_search_words() returns trigger language plpgsql as $$
 begin
     if tg_op = 'UPDATE' then
         insert into search_words (word)
-            select distinct word from unnest(new.search_words) as word
-            where char_length(word) >= 3
-                and not exists (select 1 from search_words known where known.word = word.word and not is_leaving);
+            select word from (
+                select distinct word from unnest(new.search_words) as word where char_length(word) >= 3
+            ) learned
+            where (select true from search_words known where known.word = learned.word and not is_leaving limit 1) is null;
         insert into search_words_left (word)
             select word from unnest(old.search_words) as word where char_length(word) >= 3
             except select word from unnest(new.search_words) as word;

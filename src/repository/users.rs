@@ -34,7 +34,9 @@ pub use credentials::{
     take_open_reset,
 };
 pub(super) use credentials::{OptionalCredentials, credentials_columns};
-pub use many::{Holder, NewUser, expect_many, find_holders, insert_all, insert_each, replace};
+pub use many::{
+    Holder, NewUser, expect_many, find_holders, insert_all, insert_each, replace, take_in,
+};
 pub use named::find_named;
 pub use new::{
     claim_configured_admin, claim_first, insert, insert_unverified, is_configured_admin,

@@ -32,16 +32,34 @@ pub struct NewUser<'a> {
     pub password_reset_openly_at: Option<DateTime<Utc>>,
 }
 
-/// Lets the rest of a transaction, which stores many users, leave more outside the index of parts of texts
-/// before it is taken in: for a large batch at once that takes half the time.
+/// Lets the rest of a transaction, which stores many users, leave what it adds outside the indexes of texts:
+/// somebody else is to take it in by [`take_in`] meanwhile.
 ///
 /// # Errors
 ///
 /// If the database fails.
 pub async fn expect_many(connection: &mut PgConnection) -> Result<()> {
-    sqlx::query("select set_config('gin_pending_list_limit', '4MB', true), set_config('work_mem', '32MB', true)")
+    sqlx::query("select set_config('gin_pending_list_limit', '64MB', true), set_config('work_mem', '32MB', true)")
         .execute(connection)
         .await?;
+    Ok(())
+}
+
+/// Takes what was left outside the indexes of texts into them: every search reads it there.
+///
+/// # Errors
+///
+/// If the database fails, or the tables are another role's.
+///
+/// # Concurrency
+///
+/// Others write meanwhile. Of several one does it, and the others wait for it.
+pub async fn take_in(connection: &mut PgConnection) -> Result<()> {
+    sqlx::query(
+        "select gin_clean_pending_list('users_search_idx'), gin_clean_pending_list('users_search_words_idx')",
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 //! one.
 
 use sqlx::{Postgres, Transaction};
+use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use super::{UserImports, rows::Batch, step::Step};
 use crate::{
@@ -13,6 +15,10 @@ use crate::{
 /// Why an import is ended whose rows were good, but not all of them.
 const NOT_ALL_GOOD: &str = "rows were rejected, so that nothing was imported";
 
+/// Batches that are taken into the indexes of texts together: the more they are, the less each row costs there,
+/// and the more is read by every search meanwhile.
+const MOST_OUTSIDE: usize = 8;
+
 /// Writes the batches of one import.
 pub(super) struct Writer<'a> {
     imports: &'a UserImports,
@@ -21,6 +27,10 @@ pub(super) struct Writer<'a> {
     /// The transaction of the whole file, where all of it is one.
     whole: Option<Transaction<'static, Postgres>>,
     rejected: u64,
+    /// Takes into the indexes of texts, beside the next batch, what the ones before left outside.
+    indexing: Option<JoinHandle<Result<()>>>,
+    /// Batches since then.
+    left_outside: usize,
 }
 
 impl<'a> Writer<'a> {
@@ -52,6 +62,8 @@ impl<'a> Writer<'a> {
             by,
             whole,
             rejected: import.counts.rejected,
+            indexing: None,
+            left_outside: 0,
         })
     }
 
@@ -89,11 +101,39 @@ impl<'a> Writer<'a> {
             metrics::counter!("users_created_total").increment(counts.created);
         }
         self.rejected += counts.rejected;
+        self.left_outside += 1;
+        if self.left_outside == MOST_OUTSIDE {
+            self.take_in().await?;
+        }
         Ok(counts)
     }
 
+    /// Begins to take in what is left outside the indexes by now, when what was begun before has ended.
+    async fn take_in(&mut self) -> Result<()> {
+        self.end_indexing().await?;
+        self.left_outside = 0;
+        let pool = self.imports.platform.pool.clone();
+        let take_in = async move {
+            let mut connection = pool.acquire().await?;
+            users::take_in(&mut connection).await
+        };
+        self.indexing = Some(tokio::spawn(take_in.in_current_span()));
+        Ok(())
+    }
+
+    async fn end_indexing(&mut self) -> Result<()> {
+        match self.indexing.take() {
+            Some(indexing) => indexing
+                .await
+                .map_err(|error| Error::Internal(error.into()))?,
+            None => Ok(()),
+        }
+    }
+
     /// Ends the import.
-    pub(super) async fn end(self, import: &mut UserImport) -> Result<()> {
+    pub(super) async fn end(mut self, import: &mut UserImport) -> Result<()> {
+        self.take_in().await?;
+        self.end_indexing().await?;
         let platform = &self.imports.platform;
         let (id, now) = (import.id, platform.clock.now());
         let is_spoilt = import.options.atomic && self.rejected > 0;

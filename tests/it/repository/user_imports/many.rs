@@ -72,6 +72,33 @@ async fn of_many_users_those_are_stored_whose_names_are_free() {
 }
 
 #[tokio::test]
+async fn what_many_users_left_outside_the_indexes_is_taken_in() {
+    let db = TestDatabase::create().await;
+    let mut transaction = db.pool.begin().await.unwrap();
+    users::expect_many(&mut transaction).await.unwrap();
+    let (all, hash): (Vec<_>, _) = ((1..=100).map(user).collect(), hash(9));
+    let new: Vec<_> = all
+        .iter()
+        .map(|user| NewUser {
+            user,
+            password_hash: &hash,
+            password_reset_openly_at: None,
+        })
+        .collect();
+    users::insert_each(&mut transaction, &new).await.unwrap();
+    transaction.commit().await.unwrap();
+    let mut conn = db.pool.acquire().await.unwrap();
+    users::take_in(&mut conn).await.unwrap();
+    let left: (i64, i64) = sqlx::query_as(
+        "select gin_clean_pending_list('users_search_idx'), gin_clean_pending_list('users_search_words_idx')",
+    )
+    .fetch_one(&mut *conn)
+    .await
+    .unwrap();
+    assert_eq!(left, (0, 0));
+}
+
+#[tokio::test]
 async fn all_of_a_user_can_be_replaced_and_names_that_are_taken_cannot() {
     let db = TestDatabase::create().await;
     let mut conn = db.pool.acquire().await.unwrap();
