@@ -49,6 +49,7 @@ async fn what_a_row_gives_takes_the_place_of_what_was_there_and_the_rest_stays()
         "professional_status_updated_at",
         "revision",
         // By the new name.
+        "search_text",
         "search_words",
     ];
     assert_eq!(changed, BTreeSet::from(expected));
