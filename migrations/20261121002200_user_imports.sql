@@ -117,3 +117,28 @@ comment on column user_import_errors.line is 'where the row begins in the file, 
 comment on column user_import_errors.place is 'orders the errors of one row, from 0';
 comment on column user_import_errors.column_name is 'in which column; null: with the row as a whole';
 comment on column user_import_errors.reason is 'what is wrong, without the value';
+
+-- A slot of its own for a transaction that takes minutes, such as that of a file which is imported as a whole:
+-- whoever shared its slot would wait for its end.
+create or replace function count_users() returns trigger language plpgsql as $$
+declare
+    rows bigint;
+begin
+    if tg_op = 'TRUNCATE' then
+        update user_counts set users = 0;
+        return null;
+    end if;
+    select count(*) into rows from changed;
+    -- A statement that changed nothing must not hold a slot.
+    if rows > 0 then
+        rows := case tg_op when 'INSERT' then rows else -rows end;
+        if current_setting('user_management.takes_long', true) = 'on' then
+            insert into user_counts (slot, users) values (32 + pg_backend_pid() % 32000, rows)
+                on conflict (slot) do update set users = user_counts.users + excluded.users;
+        else
+            update user_counts set users = users + rows where slot = pg_backend_pid() % 32;
+        end if;
+    end if;
+    return null;
+end;
+$$;

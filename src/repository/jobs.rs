@@ -164,8 +164,7 @@ pub async fn enqueue(
     }
 }
 
-/// Enqueues jobs that are due now, in the caller's transaction; keys are not looked at. Wake the worker
-/// after the commit.
+/// Enqueues jobs in the caller's transaction; keys are not looked at. Wake the worker after the commit.
 ///
 /// # Errors
 ///
@@ -179,16 +178,18 @@ pub async fn enqueue_all(
     let expiry = |job: &NewJob| job.secret.as_ref().map(|secret| secret.expires_at);
     sqlx::query(
         "insert into jobs (kind, payload, sealed_secret, secret_expires_at, max_attempts, run_at, created_at)
-        select job.kind, job.payload, job.sealed_secret, job.secret_expires_at, job.max_attempts, now, now
-        from (select coalesce($6, clock_timestamp()) as now) as clock,
-            unnest($1::text[], $2::jsonb[], $3::bytea[], $4::timestamptz[], $5::smallint[])
-                as job (kind, payload, sealed_secret, secret_expires_at, max_attempts)",
+        select job.kind, job.payload, job.sealed_secret, job.secret_expires_at, job.max_attempts,
+            coalesce(job.run_at, now), now
+        from (select coalesce($7, clock_timestamp()) as now) as clock,
+            unnest($1::text[], $2::jsonb[], $3::bytea[], $4::timestamptz[], $5::smallint[], $6::timestamptz[])
+                as job (kind, payload, sealed_secret, secret_expires_at, max_attempts, run_at)",
     )
     .bind(jobs.iter().map(|job| job.kind.name).collect::<Vec<_>>())
     .bind(jobs.iter().map(|job| job.payload.clone()).collect::<Vec<_>>())
     .bind(jobs.iter().map(secret).collect::<Vec<_>>())
     .bind(jobs.iter().map(expiry).collect::<Vec<_>>())
     .bind(jobs.iter().map(|job| job.kind.max_attempts).collect::<Vec<_>>())
+    .bind(jobs.iter().map(|job| job.run_at).collect::<Vec<_>>())
     .bind(now)
     .execute(conn)
     .await?;

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Tokens that must not lead back into an account that is closed.
-const WAYS_BACK: [Purpose; 4] = [
+pub(super) const WAYS_BACK: [Purpose; 4] = [
     Purpose::EmailVerification,
     Purpose::AccountUnlock,
     Purpose::PasswordReset,

@@ -8,6 +8,7 @@ use super::{
     Ctx,
     audit::{Act, AuditLog},
     platform::Platform,
+    user_imports::IMPORT_USERS,
 };
 use crate::{
     domain::{
@@ -38,6 +39,8 @@ const KEEP_PUBLISHED: TimeDelta = TimeDelta::days(7);
 
 /// How long imports of users stay after they last got on, with what was wrong with their rows.
 const KEEP_IMPORTS: TimeDelta = TimeDelta::days(30);
+/// Why an import has failed whose job isn't tried again.
+const BROKEN_OFF: &str = "it was broken off too often";
 /// How long an upload may stand still before it is given up.
 const KEEP_UPLOADS: TimeDelta = TimeDelta::hours(1);
 
@@ -74,7 +77,12 @@ impl Maintenance {
         let before = now - KEEP_PUBLISHED;
         while outbox::sweep(&mut connection, before, batch).await? == u64::from(BATCH) {}
         let (before, uploads) = (now - KEEP_IMPORTS, now - KEEP_UPLOADS);
-        // One at a time: each may have a file and many errors.
+        let job = IMPORT_USERS.name;
+        user_imports::end_forsaken(&mut connection, job, BROKEN_OFF, now).await?;
+        while user_imports::sweep_errors(&mut connection, before, batch).await? == u64::from(BATCH)
+        {
+        }
+        // One at a time: each may have a file.
         while user_imports::sweep(&mut connection, before, uploads, 1).await? == 1 {}
         let override_ = self.platform.clock.database_override();
         while login_throttle::sweep(&mut connection, override_, batch).await? == u64::from(BATCH) {}

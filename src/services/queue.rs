@@ -33,8 +33,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Enqueues jobs that are due now and have no keys, in the caller's transaction; call [`Self::wake`]
-    /// after its commit.
+    /// Enqueues jobs that have no keys, in the caller's transaction; call [`Self::wake`] after its commit.
     ///
     /// # Errors
     ///

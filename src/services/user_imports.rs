@@ -1,13 +1,14 @@
 //! Importing users from files.
 //!
-//! A file is read piece by piece (`source.rs`, `rows.rs`) and written in batches (`write.rs`, `step.rs`, `change.rs`),
-//! of which one is read, checked and hashed while the one before is written. A batch is one transaction:
+//! A file is read piece by piece (`source.rs`, `rows.rs`) and written in batches (`write.rs`, `step.rs`,
+//! `change.rs`, `invitations.rs`), of which one is read, checked and hashed while the one before is written. A batch is one transaction:
 //! accounts, their audit entries, mails, what was wrong with rows, and how far the import has got. So an
 //! import that was killed goes on behind its last batch, and comes to the same end. Where all of the file
 //! is one transaction it begins again. `upload.rs` has files that come by HTTP and the job that imports
 //! them.
 
 mod change;
+mod invitations;
 mod known;
 mod rows;
 mod source;

@@ -20,7 +20,7 @@ use crate::{
         user_search::{SearchText, UserFilter},
         user_selection::UserSelection,
     },
-    error::Result,
+    error::{Error, FieldError, Result, Rule},
     repository::{
         user_search::{self, PageOf, Scope, Search, Word},
         users,
@@ -30,10 +30,14 @@ use crate::{
 use total::{Counting, total};
 pub use total::{EXACT_UP_TO, Total};
 
+/// Most rows that a page of a filtered or sorted list may pass over: they are read before it. Cursors lead
+/// farther.
+pub const FARTHEST_SKIP: u32 = 10_000;
+
 /// Which page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Paging {
-    /// By the number of rows before it.
+    /// By the number of rows before it; at most [`FARTHEST_SKIP`], but where everybody is listed.
     Skip(Page),
     /// By the cursor of another page, or the first one.
     Cursor {
@@ -53,6 +57,14 @@ pub struct UserQuery {
     pub order: UserOrder,
     /// Whether they are counted one by one, however many there are.
     pub count_exactly: bool,
+}
+
+impl UserQuery {
+    /// Whether everybody is asked for, in the order in which nothing else is said.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.selection == UserSelection::default() && self.order == UserOrder::default()
+    }
 }
 
 /// A page of users.
@@ -129,8 +141,7 @@ impl UserSearch {
     ///
     /// # Errors
     ///
-    /// [`Error::Forbidden`](crate::error::Error::Forbidden);
-    /// [`Error::Invalid`](crate::error::Error::Invalid) for a cursor of another list.
+    /// [`Error::Forbidden`]; [`Error::Invalid`] for a cursor of another list, or too many rows to pass over.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn browse(&self, ctx: &Ctx, query: UserQuery, paging: Paging) -> Result<UserPage> {
         ctx.require(Permission::BrowseUsers)?;
@@ -141,7 +152,7 @@ impl UserSearch {
     ///
     /// # Errors
     ///
-    /// [`Error::Forbidden`](crate::error::Error::Forbidden).
+    /// [`Error::Forbidden`].
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn suggest(&self, ctx: &Ctx, text: SearchText, limit: u32) -> Result<Vec<User>> {
         ctx.require(Permission::BrowseUsers)?;
@@ -172,7 +183,7 @@ impl UserSearch {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::error::Error::Invalid) for a cursor of another list.
+    /// [`Error::Invalid`] for a cursor of another list.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn directory(
         &self,
@@ -221,8 +232,7 @@ impl UserSearch {
         let mark: Option<Mark> = mark;
         let now = mark.as_ref().map_or(ctx.now, |mark| mark.now);
         let filter = query.selection.at(now);
-        let is_plain = filter == UserFilter::default() && query.order == UserOrder::default();
-        if let (Paging::Skip(page), true) = (&paging, is_plain) {
+        if let (Paging::Skip(page), true) = (&paging, query.is_open()) {
             // One statement for what most ask for.
             let mut connection = self.platform.pool.acquire().await?;
             let listed = users::list(&mut connection, *page).await?;
@@ -247,6 +257,14 @@ impl UserSearch {
                     has_more,
                 },
             );
+        }
+        if skip > FARTHEST_SKIP {
+            let message = format!("must be at most {FARTHEST_SKIP} here; cursor leads farther");
+            let rule = Rule {
+                kind: "out_of_range",
+                message: message.into(),
+            };
+            return Err(Error::invalid(FieldError::query("skip", rule)));
         }
         let _slot = self.slots.acquire().await;
         let mut connection = self.platform.pool.acquire().await?;

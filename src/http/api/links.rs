@@ -17,7 +17,7 @@ use crate::{
 pub struct Link {
     /// How it relates to this answer.
     #[schema(value_type = String)]
-    rel: &'static str,
+    pub(super) rel: &'static str,
     /// The absolute URL.
     #[schema(format = "uri")]
     href: String,

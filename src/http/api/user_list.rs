@@ -16,12 +16,12 @@ use super::{
     user_query::{parameters, parse},
 };
 use crate::{
-    domain::user::User,
+    domain::{page::Page, user::User},
     error::{Error, Result, Rule},
     http::{extract::Query, state::AppState},
     services::{
         Ctx,
-        user_search::{Paging, UserPage},
+        user_search::{FARTHEST_SKIP, Paging, UserPage},
     },
 };
 
@@ -127,20 +127,14 @@ pub(super) async fn list(state: &AppState, ctx: &Ctx, mut query: Query) -> Resul
     let fields = fields(&mut query);
     let frame = query.clone();
     let (search, paging) = query.finish((search, paging))?;
+    let is_open = search.is_open();
     let page = state
         .services
         .user_search
         .browse(ctx, search, paging.clone())
         .await?;
     let links = match &paging {
-        Paging::Skip(by) => links::by_skip(
-            state,
-            "users/",
-            &frame,
-            *by,
-            page.total.count,
-            page.next.is_some(),
-        ),
+        Paging::Skip(by) => links_by_skip(state, &frame, *by, &page, is_open),
         Paging::Cursor { .. } => links_by_cursor(state, "users/", &frame, &page),
     };
     let items: Result<Vec<_>> = page
@@ -158,6 +152,39 @@ pub(super) async fn list(state: &AppState, ctx: &Ctx, mut query: Query) -> Resul
         next_cursor: page.next,
         links,
     })
+}
+
+/// The links of a page that was reached by passing over rows. Where so many aren't passed over, a cursor leads on.
+fn links_by_skip(
+    state: &AppState,
+    frame: &Query,
+    by: Page,
+    page: &UserPage,
+    is_open: bool,
+) -> Vec<Link> {
+    let total = page.total.count;
+    let has_next = page.next.is_some();
+    let mut links = links::by_skip(state, "users/", frame, by, total, has_next);
+    let farthest = u64::from(FARTHEST_SKIP);
+    let (limit, skip) = (u64::from(by.limit), u64::from(by.skip));
+    let last = total.saturating_sub(1) / limit * limit;
+    let frame = frame.without(&["skip"]);
+    let and = if frame.is_empty() { "" } else { "&" };
+    let cursors = [
+        ("last", Some(&page.last).filter(|_| last > farthest)),
+        (
+            "next",
+            page.next.as_ref().filter(|_| skip + limit > farthest),
+        ),
+    ];
+    for (rel, cursor) in cursors.into_iter().filter(|_| !is_open) {
+        let link = links.iter_mut().find(|link| link.rel == rel);
+        if let (Some(link), Some(cursor)) = (link, cursor) {
+            let href = state.url(&format!("users/?{frame}{and}cursor={cursor}"));
+            *link = Link::new(rel, href, "GET", "view");
+        }
+    }
+    links
 }
 
 /// The links of a page that a cursor leads to.

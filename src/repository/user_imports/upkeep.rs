@@ -27,16 +27,74 @@ pub async fn try_lock(connection: &mut PgConnection, file_digest: &[u8; 32]) -> 
     Ok(locked)
 }
 
-/// Lets the transaction stand idle for as long as it takes.
+/// Lets the transaction stand idle for as long as it takes, and count users where nobody else does.
 ///
 /// # Errors
 ///
 /// If the database fails.
 pub async fn allow_pauses(connection: &mut PgConnection) -> Result<()> {
-    sqlx::query("set local idle_in_transaction_session_timeout = 0")
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "select set_config('idle_in_transaction_session_timeout', '0', true), \
+         set_config('user_management.takes_long', 'on', true)",
+    )
+    .execute(connection)
+    .await?;
     Ok(())
+}
+
+/// Ends imports of uploaded files for which there is no job of this kind that will run, and forgets their
+/// files: answers how many.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn end_forsaken(
+    connection: &mut PgConnection,
+    job_kind: &str,
+    failure: &str,
+    now: DateTime<Utc>,
+) -> Result<u64> {
+    let ended: i64 = sqlx::query_scalar(
+        "with ended as ( \
+           update user_imports set state = 'failed', failure = $2, updated_at = $3 \
+           where is_upload and state = 'running' and not exists ( \
+             select 1 from jobs where kind = $1 and dead_at is null \
+               and payload ->> 'import_id' = user_imports.id::text) \
+           returning id \
+         ), forgotten as ( \
+           delete from user_import_chunks where import_id in (select id from ended) \
+         ) \
+         select count(*) from ended",
+    )
+    .bind(job_kind)
+    .bind(failure)
+    .bind(now)
+    .fetch_one(connection)
+    .await?;
+    Ok(u64::try_from(ended).unwrap_or(0))
+}
+
+/// Deletes errors of imports that [`sweep`] deletes, at most `limit`: answers how many. Before it, since with
+/// an import all go at once.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn sweep_errors(
+    connection: &mut PgConnection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64> {
+    let swept = sqlx::query(
+        "delete from user_import_errors where ctid = any(array( \
+           select e.ctid from user_imports i join user_import_errors e on e.import_id = i.id \
+           where i.updated_at <= $1 limit $2))",
+    )
+    .bind(before)
+    .bind(limit)
+    .execute(connection)
+    .await?;
+    Ok(swept.rows_affected())
 }
 
 /// Deletes imports that ended, or got no further, at `before` or earlier, and uploads that stopped coming

@@ -19,6 +19,7 @@ use crate::{
     repository::{email_changes, one_time_tokens, sessions, users},
     services::{
         audit::Act,
+        deletion::WAYS_BACK,
         mail::UserMail,
         users::{Subject, keep_an_admin},
     },
@@ -240,7 +241,8 @@ impl Step<'_> {
         Ok(is_another.then(|| hash.clone()))
     }
 
-    /// What was mailed to an address that the account had, or for a password that it had, is void.
+    /// What was mailed to an address that the account had, or for a password that it had, or that leads back into
+    /// an account that is closed, is void.
     async fn void_mails(
         &self,
         connection: &mut PgConnection,
@@ -260,6 +262,14 @@ impl Step<'_> {
             one_time_tokens::discard(connection, id, &void).await?;
             email_changes::discard_all(connection, id).await?;
             return Ok(());
+        }
+        let is_locked = before.locked_at.is_none() && after.locked_at.is_some();
+        let is_deleted = before.deletion_due_at.is_none() && after.deletion_due_at.is_some();
+        if is_deleted {
+            one_time_tokens::discard(connection, id, &WAYS_BACK).await?;
+        }
+        if is_locked || is_deleted {
+            email_changes::discard_unconfirmed(connection, id).await?;
         }
         if becomes_verified(before, after) {
             let void = [Purpose::EmailVerification];

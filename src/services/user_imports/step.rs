@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::anyhow;
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::{
@@ -14,24 +15,19 @@ use super::{
 };
 use crate::{
     domain::{
-        audit::{Action, made},
         email::Email,
         id::UserId,
         password::PasswordHash,
         permission::Permission,
         profile::Profile,
         role::Role,
-        token::{INVITATION_LIFETIME, OneTimeToken, Purpose},
         user::User,
         user_import::{ImportCounts, ImportedBy, OnConflict, RowError, UserImport},
         user_record::{Column, ImportedUser},
     },
     error::{Error, ErrorCode, Result},
-    repository::{
-        one_time_tokens,
-        users::{self, NewUser},
-    },
-    services::{Ctx, audit::Act, mail::UserMail},
+    repository::users::{self, NewUser},
+    services::Ctx,
 };
 
 /// How often rows are tried in vain whose generated nicknames are taken, or whose account went away
@@ -45,7 +41,7 @@ pub(super) struct Candidate {
     /// What the row gives of a password, and by which column.
     pub(super) hash: Option<(Column, PasswordHash)>,
     /// The account that it would be.
-    user: User,
+    pub(super) user: User,
     /// What is stored where no password is given.
     stored_hash: PasswordHash,
 }
@@ -55,6 +51,8 @@ pub(super) struct Step<'a> {
     pub(super) imports: &'a UserImports,
     pub(super) import: &'a UserImport,
     pub(super) ctx: Ctx,
+    /// When this run of the import began, at the place where it stood then.
+    pub(super) began_at: DateTime<Utc>,
     /// What the actor may do now.
     pub(super) actor_role: Role,
     pub(super) counts: ImportCounts,
@@ -67,11 +65,17 @@ pub(super) struct Step<'a> {
 
 impl<'a> Step<'a> {
     /// A batch of an import, to be written now.
-    pub(super) fn new(imports: &'a UserImports, import: &'a UserImport, by: &ImportedBy) -> Self {
+    pub(super) fn new(
+        imports: &'a UserImports,
+        import: &'a UserImport,
+        by: &ImportedBy,
+        began_at: DateTime<Utc>,
+    ) -> Self {
         Self {
             imports,
             import,
             ctx: imports.ctx_of(by),
+            began_at,
             actor_role: Role::Anonymous,
             counts: ImportCounts::default(),
             errors: Vec::new(),
@@ -241,50 +245,6 @@ impl<'a> Step<'a> {
             self.tell(connection, &made).await?;
         }
         Ok(left)
-    }
-
-    /// Audits new accounts, and invites those who have a mailbox and no password.
-    async fn tell(&self, connection: &mut PgConnection, new: &[Candidate]) -> Result<()> {
-        let (platform, now) = (&self.imports.platform, self.ctx.now);
-        let is_invited = |candidate: &Candidate| {
-            let user = &candidate.user;
-            let is_open = user.locked_at.is_none() && user.deletion_due_at.is_none();
-            self.import.options.invite
-                && candidate.hash.is_none()
-                && user.email.is_some()
-                && is_open
-        };
-        let acts = new.iter().map(|candidate| {
-            let mut members = made(&candidate.user);
-            if is_invited(candidate) {
-                members.insert("invited".to_owned(), true.into());
-            }
-            Act::new(Action::UserAdded)
-                .on(candidate.user.id)
-                .after(members)
-        });
-        platform
-            .audit
-            .record_all(connection, &self.ctx, acts)
-            .await?;
-        let invited = new.iter().filter(|candidate| is_invited(candidate));
-        let tokens: Vec<_> = invited
-            .map(|candidate| {
-                let token = OneTimeToken::new(platform.random.bytes());
-                (candidate.user.id, token)
-            })
-            .collect();
-        if tokens.is_empty() {
-            return Ok(());
-        }
-        let mails = tokens.iter().map(|(id, token)| {
-            let mail = UserMail::Invitation(token);
-            self.imports.mails.job(*id, mail, now)
-        });
-        let mails = mails.collect::<Result<Vec<_>>>()?;
-        let (purpose, expires_at) = (Purpose::PasswordReset, now + INVITATION_LIFETIME);
-        one_time_tokens::insert_all(connection, &tokens, purpose, now, expires_at).await?;
-        platform.queue.enqueue_all(connection, &mails).await
     }
 
     /// Decides what becomes of rows whose id or names somebody has, and answers those to be tried again.

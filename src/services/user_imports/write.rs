@@ -1,6 +1,7 @@
 //! Writing batches, each in a transaction, or all of them in one; `step.rs` beside has what is written of
 //! one.
 
+use chrono::{DateTime, Utc};
 use sqlx::{Postgres, Transaction};
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
@@ -24,6 +25,7 @@ pub(super) struct Writer<'a> {
     imports: &'a UserImports,
     import: UserImport,
     by: ImportedBy,
+    began_at: DateTime<Utc>,
     /// The transaction of the whole file, where all of it is one.
     whole: Option<Transaction<'static, Postgres>>,
     rejected: u64,
@@ -60,6 +62,7 @@ impl<'a> Writer<'a> {
             imports,
             import: import.clone(),
             by,
+            began_at: imports.platform.clock.now(),
             whole,
             rejected: import.counts.rejected,
             indexing: None,
@@ -71,7 +74,7 @@ impl<'a> Writer<'a> {
     pub(super) async fn write(&mut self, batch: Batch, from: FilePlace) -> Result<ImportCounts> {
         let end = batch.end;
         let platform = &self.imports.platform;
-        let mut step = Step::new(self.imports, &self.import, &self.by);
+        let mut step = Step::new(self.imports, &self.import, &self.by, self.began_at);
         // Where all of the file is one transaction, what is told of it is not part of it.
         let mut books = match &mut self.whole {
             Some(whole) => {

@@ -1,6 +1,7 @@
-//! The tables of imports of users; `many.rs` beside has many users at once.
+//! The tables of imports of users; `many.rs` beside has many users at once, `upkeep.rs` how imports end.
 
 mod many;
+mod upkeep;
 
 use chrono::TimeDelta;
 use sqlx::{Connection as _, PgConnection};

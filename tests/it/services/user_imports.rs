@@ -277,6 +277,32 @@ async fn who_is_invited_sets_a_password_by_the_link_and_is_verified_by_it() {
 }
 
 #[tokio::test]
+async fn a_large_import_invites_at_a_pace_so_that_other_mails_go_out_between() {
+    let app = TestApp::start().await;
+    let rows = (2..=1_200).map(|line| format!("row{line}@example.com\n"));
+    let text = format!("email\n{}", rows.collect::<String>());
+    let options = ImportOptions {
+        invite: true,
+        ..TABLE
+    };
+    let (import, _) = app.import(&text, options).await;
+    assert_eq!(import.counts, counts(1_199, 0, 0, 0));
+    let due = async |after: i32| -> i64 {
+        let at = app.clock.now() + chrono::TimeDelta::milliseconds(50) * after;
+        sqlx::query_scalar("select count(*) from jobs where kind = 'send_mail' and run_at <= $1")
+            .bind(at)
+            .fetch_one(&app.database.pool)
+            .await
+            .unwrap()
+    };
+    // Those of the first hundred lines, the names of the columns among them, and then one after the other.
+    assert_eq!((due(0).await, due(1).await), (99, 100));
+    assert_eq!((due(600).await, due(1_100).await), (699, 1_199));
+    app.clock.advance(chrono::TimeDelta::minutes(1));
+    assert_eq!(app.deliver_mail().await.len(), 1_199);
+}
+
+#[tokio::test]
 async fn nobody_becomes_administrator_by_registering_after_an_import() {
     let app = TestApp::start().await;
     app.import("email\nada@example.com\n", TABLE).await;

@@ -222,3 +222,42 @@ async fn a_user_who_is_not_there_is_not_found() {
         assert_eq!(response.text("detail"), "User not found");
     }
 }
+
+#[tokio::test]
+async fn far_pages_of_a_sorted_list_are_reached_by_cursors_and_those_of_everybody_by_skip() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    sqlx::query(
+        "insert into users (id, nickname, email, password_hash, role, created_at, updated_at) \
+         select gen_random_uuid(), 'crowd_' || n, 'crowd' || n || '@example.com', 'x', 'ANONYMOUS', now(), now() \
+         from generate_series(10001, 20030) n",
+    )
+    .execute(&app.database.pool)
+    .await
+    .unwrap();
+    let sorted = "/users/?role=ANONYMOUS&sort=nickname&limit=20";
+    let get = async |path: &str| app.get(path).by(&admin).send().await;
+    let refused = get(&format!("{sorted}&skip=10001")).await.expect(422);
+    assert_eq!(refused.invalid_fields(), ["query.skip out_of_range"]);
+    let page = get(&format!("{sorted}&skip=10000"))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(page["items"][0]["nickname"], "crowd_20001");
+    let link = |page: &Value, rel: &str| {
+        let links = page["links"].as_array().unwrap();
+        let link = links.iter().find(|link| link["rel"] == rel).unwrap();
+        let href = link["href"].as_str().unwrap();
+        href.strip_prefix("https://users.example.com")
+            .unwrap()
+            .to_owned()
+    };
+    for (rel, first) in [("next", "crowd_20021"), ("last", "crowd_20011")] {
+        let led_to = get(&link(&page, rel)).await.expect(200).json();
+        assert_eq!(led_to["items"][0]["nickname"], first, "{rel}");
+    }
+    let before = get(&link(&page, "prev")).await.expect(200).json();
+    assert_eq!(before["items"][0]["nickname"], "crowd_19981");
+    let everybody = get("/users/?skip=10020&limit=20").await.expect(200).json();
+    assert_eq!(everybody["items"].as_array().unwrap().len(), 11);
+}

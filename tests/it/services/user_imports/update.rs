@@ -237,3 +237,23 @@ async fn a_row_that_is_of_two_accounts_or_takes_anothers_name_changes_nothing() 
     );
     assert_eq!(app.row("ada@example.com").await, before);
 }
+
+#[tokio::test]
+async fn a_row_that_locks_or_closes_an_account_ends_what_leads_out_of_that() {
+    let app = TestApp::start().await;
+    let ada = app.user(Role::Authenticated, "ada@example.com").await;
+    let bob = app.user(Role::Authenticated, "bob@example.com").await;
+    for (user, wish) in [(&ada, "new.ada@example.com"), (&bob, "new.bob@example.com")] {
+        app.ask_for(user, wish).await.expect(202);
+    }
+    app.deliver_mail().await;
+    let link = app.reset_link("bob@example.com").await;
+    let text = "email,locked_at,deletion_due_at\nada@example.com,2026-01-02T00:00:00Z,\n\
+        bob@example.com,,2036-01-02T00:00:00Z\n";
+    let (import, errors) = app.import(text, UPDATE).await;
+    assert_eq!((import.counts, errors), (counts(0, 2, 0, 0), vec![]));
+    assert_eq!(app.count("email_changes").await, 0);
+    let fields = [("new_password", "Better*5678")];
+    app.post(&link).form(&fields).send().await.expect(400);
+    app.deliver_mail().await;
+}
