@@ -109,6 +109,9 @@ fn object(line: &[u8]) -> Result<Vec<Field>, Vec<Fault>> {
             (Value::Bool(yes), Column::IsNamePublic | Column::IsProfessional) => {
                 fields.push((column, yes.to_string()));
             }
+            (Value::Number(number), Column::Revision) => {
+                fields.push((column, number.to_string()));
+            }
             (_, Column::IsNamePublic | Column::IsProfessional) => {
                 let rule = Rule::new("invalid_boolean", "must be true or false");
                 faults.push((Some(column), rule));

@@ -223,7 +223,7 @@ fn a_file_that_is_cut_off_is_told_with_its_line() {
 #[test]
 fn an_object_a_line_is_a_record() {
     let text = "\u{feff}{\"email\":\"a@example.com\",\"is_professional\":true,\"bio\":null,\"nickname\":\"\"}\r\n\n\
-        {\"email\":\"b@example.com\",\"is_name_public\":\"false\"}";
+        {\"email\":\"b@example.com\",\"is_name_public\":\"false\",\"revision\":7}";
     let expected = [
         good(
             1,
@@ -231,7 +231,11 @@ fn an_object_a_line_is_a_record() {
         ),
         good(
             3,
-            &[("email", "b@example.com"), ("is_name_public", "false")],
+            &[
+                ("email", "b@example.com"),
+                ("is_name_public", "false"),
+                ("revision", "7"),
+            ],
         ),
     ];
     assert_eq!(read(Format::Ndjson, text).unwrap(), expected);

@@ -20,6 +20,7 @@ mod strange_requests;
 mod user_imports;
 mod users;
 mod users_export;
+mod users_moved;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
