@@ -20,13 +20,25 @@ create function search_words_in(written text) returns text[]
 
 comment on function search_words_in is 'the runs of letters in a text, in search form';
 
--- Users by whole words: who has one of some words is found by one look at a small index.
-alter table users add column search_words text[] collate "C" not null
-    generated always as (search_words_in(
-        nickname || ' ' || coalesce(email, '') || ' ' || coalesce(first_name, '')
-            || ' ' || coalesce(middle_name, '') || ' ' || coalesce(last_name, ''))) stored;
+-- Nothing is brought up to date that is made anew below.
+drop index users_search_idx, users_email_order_idx;
+
+-- The whole words of what a user is called: who has one of some words is found by one look at a small index.
+-- And all of it in one text, so that a row is asked in a moment how well it matches; what a field begins or
+-- ends with is told by the lines. Both at once: the table is written anew.
+alter table users
+    add column search_words text[] collate "C" not null
+        generated always as (search_words_in(
+            nickname || ' ' || coalesce(email, '') || ' ' || coalesce(first_name, '')
+                || ' ' || coalesce(middle_name, '') || ' ' || coalesce(last_name, ''))) stored,
+    add column search_text text collate "C" not null
+        generated always as (search_form(
+            E'\n' || nickname || E'\n' || coalesce(email, '') || E'\n' || coalesce(first_name, '')
+                || E'\n' || coalesce(middle_name, '') || E'\n' || coalesce(last_name, '')
+                || E'\n' || coalesce(phone_number, '') || E'\n')) stored;
 
 comment on column users.search_words is 'the words in what the user is called, those of his address among them; derived';
+comment on column users.search_text is 'what the user is called, and his phone number, in search form; each behind a line''s end; derived';
 
 create index users_search_words_idx on users using gin (search_words);
 
@@ -35,22 +47,10 @@ create index users_middle_name_idx on users ((coalesce(search_form(middle_name),
     where middle_name is not null;
 
 -- Addresses without accents, as all that is searched for.
-drop index users_email_order_idx;
 create index users_email_order_idx on users ((coalesce(search_form(email), '') collate "C"), id);
-
--- All that a user is called in one text, so that a row is asked in a moment how well it matches. What a field
--- begins or ends with is told by the lines.
-alter table users add column search_text text collate "C" not null
-    generated always as (search_form(
-        E'\n' || nickname || E'\n' || coalesce(email, '') || E'\n' || coalesce(first_name, '')
-            || E'\n' || coalesce(middle_name, '') || E'\n' || coalesce(last_name, '')
-            || E'\n' || coalesce(phone_number, '') || E'\n')) stored;
-
-comment on column users.search_text is 'what the user is called, and his phone number, in search form; each behind a line''s end; derived';
 
 -- How much waits outside the index is up to the writer: every search reads it, but the more it is the less
 -- each row costs to take in. The service has a small limit, an import a larger one.
-drop index users_search_idx;
 create index users_search_idx on users using gin (
     lower(nickname) gin_trgm_ops,
     search_form(email) gin_trgm_ops,

@@ -142,3 +142,5 @@ begin
     return null;
 end;
 $$;
+
+comment on column user_counts.slot is 'the backend''s process id modulo 32; 32 and more: of a transaction that took long, until maintenance adds it to another';

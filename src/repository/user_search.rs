@@ -45,8 +45,6 @@ pub use words::{Known, Scope, Word};
 
 /// Rows that a first walk finds by chance where more than some thousands of a million pass.
 const SOME: usize = 2;
-/// So few rows, by the database's statistics, are gathered rather than asked how rare they are.
-const FEW_MATCHES: u64 = 3_000;
 
 /// Which users, and in which order.
 #[derive(Debug, Clone)]
@@ -59,6 +57,8 @@ pub struct Search<'a> {
     pub order: &'a UserOrder,
     /// How many users there are, or about so many: the best way to a page depends on it, and nothing else.
     pub everybody: u64,
+    /// So many matches, by the database's statistics, are gathered before anything else is tried.
+    pub gathered_up_to: u64,
 }
 
 /// Which page.
@@ -162,7 +162,7 @@ pub async fn find_page(
             let all = Branch::of_all_tiers(page.backwards);
             if search.by_to_gather() == By::Words {
                 let estimated = estimate(connection, search).await?;
-                if estimated <= FEW_MATCHES {
+                if estimated <= search.gathered_up_to {
                     found = gather(connection, search, &all, page.after, wanted).await?;
                     break;
                 }

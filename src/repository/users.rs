@@ -325,6 +325,29 @@ pub async fn list(connection: &mut PgConnection, page: Page) -> Result<Listed<Us
     })
 }
 
+/// Adds what transactions that took long have counted apart to what the others count.
+///
+/// # Errors
+///
+/// If the database fails.
+///
+/// # Concurrency
+///
+/// One statement, so that every count is right; passes over those that are still at it.
+pub async fn merge_counts(connection: &mut PgConnection) -> Result<()> {
+    sqlx::query(
+        "with apart as ( \
+           delete from user_counts where slot in ( \
+             select slot from user_counts where slot >= 32 for update skip locked) returning users \
+         ) \
+         update user_counts set users = users + (select sum(users) from apart) \
+         where slot = 0 and exists (select 1 from apart)",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// How many users there are: exact, at the cost of reading a few rows.
 ///
 /// # Errors

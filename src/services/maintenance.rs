@@ -82,6 +82,7 @@ impl Maintenance {
         while user_imports::sweep_errors(&mut connection, before, batch).await? == u64::from(BATCH)
         {
         }
+        users::merge_counts(&mut connection).await?;
         // One at a time: each may have a file.
         while user_imports::sweep(&mut connection, before, uploads, 1).await? == 1 {}
         let override_ = self.platform.clock.database_override();

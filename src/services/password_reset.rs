@@ -172,7 +172,7 @@ impl PasswordReset {
     }
 
     /// The same where whoever knew the account's name may have set its password, now that its address is
-    /// verified; he is logged out, too.
+    /// verified; he is logged out, too. The owner of a closed account asks for another when it is open again.
     ///
     /// # Errors
     ///
@@ -180,14 +180,19 @@ impl PasswordReset {
     pub(super) async fn void_open(
         &self,
         connection: &mut PgConnection,
-        user_id: UserId,
+        user: &User,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        if !users::take_open_reset(connection, user_id).await? {
+        if !users::take_open_reset(connection, user.id).await? {
             return Ok(());
         }
-        sessions::end_all(connection, user_id).await?;
-        self.require(connection, user_id, now).await
+        sessions::end_all(connection, user.id).await?;
+        if user.deletion_due_at.is_none() {
+            return self.require(connection, user.id, now).await;
+        }
+        let nobodys = self.hasher.hash_of_nobody();
+        users::set_password_hash(connection, user.id, &nobodys).await?;
+        Ok(())
     }
 
     /// Uses the token of such a mail: sets the password, ends all sessions and the lockout after

@@ -110,6 +110,9 @@ struct PageRead {
     has_more: bool,
 }
 
+/// So many users are gathered and sorted in a few milliseconds.
+const FEW_MATCHES: u64 = 3_000;
+
 /// Searches at a time, of an instance. Each costs the database milliseconds of work: more of them at once take
 /// turns on its cores, so that all take as long as the longest, and everything else waits with them.
 const SEARCHES: usize = 4;
@@ -168,6 +171,7 @@ impl UserSearch {
             words,
             order: &UserOrder::BestMatch,
             everybody: users::count(&mut connection).await?,
+            gathered_up_to: FEW_MATCHES,
         };
         let page = PageOf {
             after: None,
@@ -277,6 +281,7 @@ impl UserSearch {
             words,
             order: &query.order,
             everybody: users::count(&mut connection).await?,
+            gathered_up_to: FEW_MATCHES,
         };
         let page = PageOf {
             after: mark.as_ref().and_then(|mark| mark.after.as_ref()),

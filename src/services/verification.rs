@@ -161,7 +161,7 @@ impl Verification {
         before: &User,
         now: DateTime<Utc>,
     ) -> Result<User> {
-        self.resets.void_open(connection, before.id, now).await?;
+        self.resets.void_open(connection, before, now).await?;
         let mut after = before.clone();
         after.email_verified_at = before.email_verified_at.or(Some(now));
         after.role = match before.role {

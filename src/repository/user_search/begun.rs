@@ -63,14 +63,8 @@ pub(super) async fn scan(
 
 /// Writes that the field comes after a place, with `and` before it: first so that its index is entered there.
 fn push_after(sql: &mut Sql, field: &Begun, branch: &Branch, place: &Place) {
-    let (prefix, _) = &field.range;
-    let matched = place.matched();
-    // The index has the field's own values: those of phone numbers begin with a plus.
-    let at = if prefix.starts_with('+') {
-        format!("+{matched}")
-    } else {
-        matched
-    };
+    // The index has the field's own values.
+    let at = format!("{}{}", field.lead, place.matched());
     sql.push(" and (").push(field.field).push(", id) ");
     sql.push(sign(branch.descending)).push(" (");
     sql.push_bind(at).push(", ").push_bind(place.id).push(")");

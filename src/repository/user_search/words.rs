@@ -59,6 +59,8 @@ pub(super) struct Begun {
     pub(super) value: &'static str,
     /// Least and greatest value of the field that begins with the word.
     pub(super) range: (String, String),
+    /// What the field has before its value.
+    pub(super) lead: &'static str,
 }
 
 impl Word {
@@ -96,6 +98,7 @@ impl Word {
             },
             value: field,
             range: range(self.word.clone()),
+            lead: "",
         };
         let fields = [
             NICKNAME,
@@ -109,19 +112,23 @@ impl Word {
             Scope::Nickname => &fields[..1],
         };
         let mut all: Vec<Begun> = known.iter().copied().map(begun).collect();
-        if self.is_number() {
+        if self.is_number(self.word.strip_prefix('+').unwrap_or(&self.word)) {
+            // As it was typed: with the plus, or of numbers that have none.
+            all.push(begun(PHONE_NUMBER));
+        }
+        if self.is_number(&self.word) {
             all.push(Begun {
-                field: PHONE_NUMBER,
-                present: "",
                 value: "substr(phone_number, 2)",
                 range: range(format!("+{}", self.word)),
+                lead: "+",
+                ..begun(PHONE_NUMBER)
             });
         }
         all
     }
 
-    fn is_number(&self) -> bool {
-        self.scope == Scope::Names && self.word.bytes().all(|byte| byte.is_ascii_digit())
+    fn is_number(&self, digits: &str) -> bool {
+        self.scope == Scope::Names && digits.bytes().all(|byte| byte.is_ascii_digit())
     }
 
     /// Whether it may be one of a user's `search_words`.
@@ -286,7 +293,7 @@ fn push_text(sql: &mut Sql, word: &Word, anywhere: bool, is_whole: bool) {
         return;
     }
     let end = if is_whole { "\n" } else { "" };
-    let begins = match word.is_number() {
+    let begins = match word.is_number(&word.word) {
         _ if anywhere => &[""][..],
         true => &["\n", "\n+"],
         false => &["\n"],

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use sqlx::{FromRow, PgConnection, Postgres, Row as _, postgres::PgArguments, query::Query};
+use sqlx::{
+    Connection as _, FromRow, PgConnection, Postgres, Row as _, postgres::PgArguments, query::Query,
+};
 
 use crate::{
     domain::{
@@ -53,13 +55,19 @@ pub async fn expect_many(connection: &mut PgConnection) -> Result<()> {
 ///
 /// # Concurrency
 ///
-/// Others write meanwhile. Of several one does it, and the others wait for it.
+/// A transaction of its own, which takes as long as it takes. Others write meanwhile; of several one does it,
+/// and the others wait for it.
 pub async fn take_in(connection: &mut PgConnection) -> Result<()> {
+    let mut transaction = connection.begin().await?;
+    sqlx::query("set local statement_timeout = 0")
+        .execute(&mut *transaction)
+        .await?;
     sqlx::query(
         "select gin_clean_pending_list('users_search_idx'), gin_clean_pending_list('users_search_words_idx')",
     )
-    .execute(connection)
+    .execute(&mut *transaction)
     .await?;
+    transaction.commit().await?;
     Ok(())
 }
 

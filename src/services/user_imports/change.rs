@@ -134,9 +134,10 @@ impl Step<'_> {
         }
         self.void_mails(connection, &before, &user, hash.is_some())
             .await?;
-        if becomes_verified(&before, &user) {
+        // A password that the row gives is its writer's.
+        if becomes_verified(&before, &user) && hash.is_none() {
             let (resets, now) = (&self.imports.resets, self.ctx.now);
-            resets.void_open(connection, id, now).await?;
+            resets.void_open(connection, &user, now).await?;
         }
         let mails = [
             hash.is_some().then_some(UserMail::PasswordChanged),

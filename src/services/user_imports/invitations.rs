@@ -14,14 +14,35 @@ use crate::{
     services::{audit::Act, mail::UserMail},
 };
 
-/// Lines whose accounts are invited at once, and how far apart the mails of the others are.
-const INVITED_AT_ONCE: u64 = 100;
-const INVITATION_PAUSE: TimeDelta = TimeDelta::milliseconds(50);
+/// Invitations that go out at once, and how far apart those after them are.
+const AT_ONCE: i32 = 100;
+const PAUSE: TimeDelta = TimeDelta::milliseconds(50);
+
+/// When invitations are due: those of a large import at a pace at which other mails go out between.
+pub(super) struct Pace {
+    next: DateTime<Utc>,
+}
+
+impl Pace {
+    /// Of an import that begins, or goes on, now.
+    pub(super) fn from(now: DateTime<Utc>) -> Self {
+        Self {
+            next: now - PAUSE * (AT_ONCE - 1),
+        }
+    }
+
+    /// When the next one is due, not before now.
+    fn take(&mut self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let due = self.next.max(now);
+        self.next += PAUSE;
+        due
+    }
+}
 
 impl Step<'_> {
     /// Audits new accounts, and invites those who have a mailbox and no password.
     pub(super) async fn tell(
-        &self,
+        &mut self,
         connection: &mut PgConnection,
         new: &[Candidate],
     ) -> Result<()> {
@@ -48,37 +69,29 @@ impl Step<'_> {
             .record_all(connection, &self.ctx, acts)
             .await?;
         let invited = new.iter().filter(|candidate| is_invited(candidate));
-        let tokens: Vec<_> = invited
+        let invited: Vec<_> = invited
             .map(|candidate| {
                 let token = OneTimeToken::new(platform.random.bytes());
-                (candidate.line, candidate.user.id, token)
+                (candidate.user.id, token, self.pace.take(now))
             })
             .collect();
-        if tokens.is_empty() {
+        let Some((_, _, last)) = invited.last() else {
             return Ok(());
-        }
-        let mails = tokens.iter().map(|(line, id, token)| {
+        };
+        let expires_at = *last + INVITATION_LIFETIME;
+        let mails = invited.iter().map(|(id, token, due)| {
             let mail = UserMail::Invitation(token);
-            let job = self.imports.mails.job(*id, mail, now)?;
+            let job = self.imports.mails.job(*id, mail, *due)?;
             Ok(NewJob {
-                run_at: Some(self.invited_at(*line)),
+                run_at: Some(*due),
                 ..job
             })
         });
         let mails = mails.collect::<Result<Vec<_>>>()?;
-        let tokens: Vec<_> = tokens
-            .into_iter()
-            .map(|(_, id, token)| (id, token))
-            .collect();
-        let (purpose, expires_at) = (Purpose::PasswordReset, now + INVITATION_LIFETIME);
+        let tokens = invited.into_iter().map(|(id, token, _)| (id, token));
+        let tokens: Vec<_> = tokens.collect();
+        let purpose = Purpose::PasswordReset;
         one_time_tokens::insert_all(connection, &tokens, purpose, now, expires_at).await?;
         platform.queue.enqueue_all(connection, &mails).await
-    }
-
-    /// When the mail of a row is due: a large import invites at a pace at which other mails go out between.
-    fn invited_at(&self, line: u64) -> DateTime<Utc> {
-        let at_once = self.import.place.line + INVITED_AT_ONCE;
-        let pauses = i32::try_from(line.saturating_sub(at_once)).unwrap_or(i32::MAX);
-        (self.began_at + INVITATION_PAUSE * pauses).max(self.ctx.now)
     }
 }

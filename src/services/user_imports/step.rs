@@ -4,12 +4,12 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::anyhow;
-use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::{
     UserImports,
     change::Changed,
+    invitations::Pace,
     known::Known,
     rows::{Batch, Row},
 };
@@ -51,8 +51,8 @@ pub(super) struct Step<'a> {
     pub(super) imports: &'a UserImports,
     pub(super) import: &'a UserImport,
     pub(super) ctx: Ctx,
-    /// When this run of the import began, at the place where it stood then.
-    pub(super) began_at: DateTime<Utc>,
+    /// When invitations are due.
+    pub(super) pace: &'a mut Pace,
     /// What the actor may do now.
     pub(super) actor_role: Role,
     pub(super) counts: ImportCounts,
@@ -69,13 +69,13 @@ impl<'a> Step<'a> {
         imports: &'a UserImports,
         import: &'a UserImport,
         by: &ImportedBy,
-        began_at: DateTime<Utc>,
+        pace: &'a mut Pace,
     ) -> Self {
         Self {
             imports,
             import,
             ctx: imports.ctx_of(by),
-            began_at,
+            pace,
             actor_role: Role::Anonymous,
             counts: ImportCounts::default(),
             errors: Vec::new(),

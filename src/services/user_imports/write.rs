@@ -1,12 +1,11 @@
 //! Writing batches, each in a transaction, or all of them in one; `step.rs` beside has what is written of
 //! one.
 
-use chrono::{DateTime, Utc};
 use sqlx::{Postgres, Transaction};
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use super::{UserImports, rows::Batch, step::Step};
+use super::{UserImports, invitations::Pace, rows::Batch, step::Step};
 use crate::{
     domain::user_import::{FilePlace, ImportCounts, ImportState, ImportedBy, UserImport},
     error::{Error, ErrorCode, Result},
@@ -17,22 +16,23 @@ use crate::{
 const NOT_ALL_GOOD: &str = "rows were rejected, so that nothing was imported";
 
 /// Batches that are taken into the indexes of texts together: the more they are, the less each row costs there,
-/// and the more is read by every search meanwhile.
-const MOST_OUTSIDE: usize = 8;
+/// and the more is read by every search meanwhile, or taken in by a login that comes before us.
+const MOST_OUTSIDE: u32 = 2;
 
 /// Writes the batches of one import.
 pub(super) struct Writer<'a> {
     imports: &'a UserImports,
     import: UserImport,
     by: ImportedBy,
-    began_at: DateTime<Utc>,
+    /// When the next invitation is due.
+    pace: Pace,
     /// The transaction of the whole file, where all of it is one.
     whole: Option<Transaction<'static, Postgres>>,
     rejected: u64,
     /// Takes into the indexes of texts, beside the next batch, what the ones before left outside.
-    indexing: Option<JoinHandle<Result<()>>>,
+    indexing: Option<AbortOnDropHandle<()>>,
     /// Batches since then.
-    left_outside: usize,
+    left_outside: u32,
 }
 
 impl<'a> Writer<'a> {
@@ -62,7 +62,7 @@ impl<'a> Writer<'a> {
             imports,
             import: import.clone(),
             by,
-            began_at: imports.platform.clock.now(),
+            pace: Pace::from(imports.platform.clock.now()),
             whole,
             rejected: import.counts.rejected,
             indexing: None,
@@ -74,7 +74,7 @@ impl<'a> Writer<'a> {
     pub(super) async fn write(&mut self, batch: Batch, from: FilePlace) -> Result<ImportCounts> {
         let end = batch.end;
         let platform = &self.imports.platform;
-        let mut step = Step::new(self.imports, &self.import, &self.by, self.began_at);
+        let mut step = Step::new(self.imports, &self.import, &self.by, &mut self.pace);
         // Where all of the file is one transaction, what is told of it is not part of it.
         let mut books = match &mut self.whole {
             Some(whole) => {
@@ -105,22 +105,28 @@ impl<'a> Writer<'a> {
         }
         self.rejected += counts.rejected;
         self.left_outside += 1;
-        if self.left_outside == MOST_OUTSIDE {
+        if self.left_outside >= MOST_OUTSIDE {
             self.take_in().await?;
         }
         Ok(counts)
     }
 
-    /// Begins to take in what is left outside the indexes by now, when what was begun before has ended.
+    /// Begins to take in what is left outside the indexes by now, when what was begun before has ended, or leaves
+    /// it to the next time where all connections are in use. What fails of it is done by the next one, or by
+    /// whoever writes after it.
     async fn take_in(&mut self) -> Result<()> {
         self.end_indexing().await?;
-        self.left_outside = 0;
-        let pool = self.imports.platform.pool.clone();
-        let take_in = async move {
-            let mut connection = pool.acquire().await?;
-            users::take_in(&mut connection).await
+        let Some(mut connection) = self.imports.platform.pool.try_acquire() else {
+            return Ok(());
         };
-        self.indexing = Some(tokio::spawn(take_in.in_current_span()));
+        self.left_outside = 0;
+        let take_in = async move {
+            if let Err(error) = users::take_in(&mut connection).await {
+                tracing::warn!(%error, "users that were imported are not in the indexes of texts yet");
+            }
+        };
+        let task = tokio::spawn(take_in.in_current_span());
+        self.indexing = Some(AbortOnDropHandle::new(task));
         Ok(())
     }
 
@@ -128,21 +134,19 @@ impl<'a> Writer<'a> {
         match self.indexing.take() {
             Some(indexing) => indexing
                 .await
-                .map_err(|error| Error::Internal(error.into()))?,
+                .map_err(|error| Error::Internal(error.into())),
             None => Ok(()),
         }
     }
 
     /// Ends the import.
     pub(super) async fn end(mut self, import: &mut UserImport) -> Result<()> {
-        self.take_in().await?;
-        self.end_indexing().await?;
         let platform = &self.imports.platform;
         let (id, now) = (import.id, platform.clock.now());
         let is_spoilt = import.options.atomic && self.rejected > 0;
         let is_kept = !import.options.dry_run && !is_spoilt;
         let failure = is_spoilt.then_some(NOT_ALL_GOOD);
-        let mut transaction = match self.whole {
+        let mut transaction = match self.whole.take() {
             Some(whole) if is_kept => whole,
             Some(whole) => {
                 whole.rollback().await?;
@@ -158,6 +162,8 @@ impl<'a> Writer<'a> {
         }
         repository::delete_chunks(&mut transaction, id).await?;
         transaction.commit().await?;
+        self.take_in().await?;
+        self.end_indexing().await?;
         let mut connection = platform.pool.acquire().await?;
         if let Some((ended, _)) = repository::find(&mut connection, id).await? {
             *import = ended;

@@ -10,6 +10,7 @@ use user_management::{
         email::Email,
         locale::Locale,
         nickname::Nickname,
+        phone::PhoneNumber,
         profile::PersonName,
         role::Role,
         search_form::search_form,
@@ -78,6 +79,9 @@ impl Dice {
             user.email = None;
         } else if self.one_in(2) {
             user.phone_number = None;
+        } else if self.one_in(4) {
+            let bare = format!("{}", 4_155_550_000_u64 + u64::from(number));
+            user.phone_number = Some(PhoneNumber::from_database(bare));
         }
         user.email_verified_at = (!self.one_in(5))
             .then(noon)
@@ -139,6 +143,9 @@ impl Dice {
                         "_5",
                         "j.doe1",
                         "415555",
+                        "4155",
+                        "+1415",
+                        "ada +1415",
                         "müler",
                         "quentin",
                         "nobody",
@@ -237,6 +244,7 @@ async fn a_search_finds_what_a_plain_filter_lets_pass_in_the_order_of_a_plain_so
             words,
             order: &order,
             everybody: dice.pick(&[1_500, 1_000_000]),
+            gathered_up_to: dice.pick(&[0, 3_000]),
         };
         found_some += usize::from(wanted.len() > 7);
         // Some pages, each from the place of the one before, and back again.
@@ -315,6 +323,7 @@ async fn statistics_tell_about_how_many_there_are() {
         words: Vec::new(),
         order: &UserOrder::default(),
         everybody: 400,
+        gathered_up_to: 3_000,
     };
     let estimate = user_search::estimate(&mut conn, &search).await.unwrap();
     assert!((80..=120).contains(&estimate), "{estimate}");

@@ -119,7 +119,18 @@ async fn a_transaction_that_takes_long_keeps_nobody_from_being_counted() {
     put(&mut long, 2).await;
     assert!(users::delete(&mut long, user(1).id).await.unwrap());
     assert_eq!(users::count(&mut long).await.unwrap(), 1);
-    long.commit().await.unwrap();
     let mut conn = db.pool.acquire().await.unwrap();
+    users::merge_counts(&mut conn).await.unwrap();
+    long.commit().await.unwrap();
+    let slots = async || -> i64 {
+        sqlx::query_scalar("select count(*) from user_counts")
+            .fetch_one(&db.pool)
+            .await
+            .unwrap()
+    };
     assert_eq!(users::count(&mut conn).await.unwrap(), 1);
+    assert_eq!(slots().await, 33);
+    users::merge_counts(&mut conn).await.unwrap();
+    assert_eq!(users::count(&mut conn).await.unwrap(), 1);
+    assert_eq!(slots().await, 32);
 }

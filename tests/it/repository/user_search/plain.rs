@@ -103,8 +103,11 @@ fn matched(user: &User, words: &[(String, BTreeSet<String>)]) -> String {
         return String::new();
     };
     let number = user.phone_number.as_ref();
-    let digits = number.map(|number| number.as_str().trim_start_matches('+').to_owned());
-    let values = names(user).into_iter().chain(digits);
+    let number = number.map(|number| number.as_str().to_owned());
+    let digits = number
+        .as_ref()
+        .map(|number| number.trim_start_matches('+').to_owned());
+    let values = names(user).into_iter().chain(number).chain(digits);
     let begun = values.filter(|value| value.starts_with(word.as_str()));
     begun.min().unwrap_or_default()
 }
