@@ -1,6 +1,8 @@
 //! `user-management completions` and `user-management man`: what a shell and `man` know of the program,
 //! made from the command line's own definition.
 
+use std::collections::HashMap;
+
 use anyhow::Context as _;
 use clap::{Args, Command, CommandFactory as _};
 use clap_complete::Shell;
@@ -27,7 +29,33 @@ pub(super) fn completions(options: Completions) -> anyhow::Result<()> {
     let mut program = Cli::command();
     let name = program.get_name().to_owned();
     clap_complete::generate(options.shell, &mut program, name, &mut script);
-    print(script)
+    let script = String::from_utf8(script).context("what was made is no text")?;
+    match options.shell {
+        Shell::Bash => output::print(&with_labels(&script)),
+        _ => output::print(&script),
+    }
+}
+
+/// A script for bash in which each command that is assigned has its label. clap_complete writes hyphens in names
+/// differently in the two.
+fn with_labels(script: &str) -> String {
+    let assigned = script
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("cmd=\"")?.strip_suffix('"'));
+    let assigned: HashMap<String, &str> = assigned
+        .map(|command| (command.replace("subcmd__", ""), command))
+        .collect();
+    let mut mended = String::with_capacity(script.len());
+    for line in script.lines() {
+        let label = line.trim().strip_suffix(')');
+        let command = label.and_then(|label| assigned.get(&label.replace("subcmd__", "")));
+        match (label, command) {
+            (Some(label), Some(command)) => mended += &line.replace(label, command),
+            _ => mended += line,
+        }
+        mended.push('\n');
+    }
+    mended
 }
 
 pub(super) fn man(options: &Man) -> anyhow::Result<()> {

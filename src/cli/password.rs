@@ -5,7 +5,13 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use anyhow::Context as _;
 
 use super::options::{Wrong, wrong};
-use crate::domain::password::{Password, TypedPassword};
+use crate::{
+    domain::password::{Password, TypedPassword},
+    shutdown::StopSignals,
+};
+
+/// The exit code of what was stopped by ^C, as shells have it.
+const INTERRUPTED: i32 = 130;
 
 /// Whether somebody can be asked for it.
 pub(super) fn can_ask() -> bool {
@@ -58,6 +64,14 @@ fn without_echo<T>(read: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T
     let terminal = io::stdin();
     let before = tcgetattr(&terminal).context("can't ask the terminal")?;
     let mut silent = before.clone();
+    let signals = StopSignals::listen().context("can't listen for signals")?;
+    let as_before = before.clone();
+    // We are waiting for a line until then, and would go on to.
+    tokio::spawn(async move {
+        signals.received().await;
+        let restored = tcsetattr(io::stdin(), OptionalActions::Now, &as_before);
+        std::process::exit(if restored.is_ok() { INTERRUPTED } else { 1 });
+    });
     silent.local_modes.remove(LocalModes::ECHO);
     tcsetattr(&terminal, OptionalActions::Now, &silent).context("can't silence the terminal")?;
     let read = read();

@@ -4,6 +4,7 @@ use std::{env, fs, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use sqlx::postgres::PgConnectOptions;
+use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
 use crate::{
@@ -36,7 +37,12 @@ pub(super) fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> a
         .enable_all()
         .build()
         .context("can't start the runtime")?
-        .block_on(command)
+        .block_on(async {
+            // A file that may not grow is an error of its writer, and no end of the program.
+            const FILE_SIZE_EXCEEDED: i32 = 25;
+            let _listening = signal(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?;
+            command.await
+        })
 }
 
 /// The settings of the environment, and of a `.env` file for those that the environment lacks.

@@ -155,6 +155,7 @@ impl Action {
             Permission::BrowseUsers => Self::UsersListed,
             Permission::ReadUser => Self::UserRead,
             Permission::EditUser => Self::UserChanged,
+            Permission::ChangeRole => Self::RoleChanged,
             Permission::AddUser => Self::UserAdded,
             Permission::DeleteUser => Self::UserDeleted,
             Permission::LockUser => Self::UserLocked,

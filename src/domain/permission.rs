@@ -11,6 +11,8 @@ pub enum Permission {
     ReadUser,
     /// Change a user of lower rank.
     EditUser,
+    /// Give a user of lower rank another role.
+    ChangeRole,
     /// Make a user.
     AddUser,
     /// Delete a user of lower rank.
@@ -50,10 +52,11 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::BrowseUsers,
         Self::ReadUser,
         Self::EditUser,
+        Self::ChangeRole,
         Self::AddUser,
         Self::DeleteUser,
         Self::LockUser,
@@ -83,6 +86,7 @@ impl Role {
             Permission::BrowseUsers
             | Permission::ReadUser
             | Permission::EditUser
+            | Permission::ChangeRole
             | Permission::AddUser
             | Permission::DeleteUser
             | Permission::LockUser
@@ -148,6 +152,7 @@ mod tests {
         BrowseUsers: MANAGER ADMIN
         ReadUser: MANAGER ADMIN
         EditUser: MANAGER ADMIN
+        ChangeRole: MANAGER ADMIN
         AddUser: MANAGER ADMIN
         DeleteUser: MANAGER ADMIN
         LockUser: MANAGER ADMIN

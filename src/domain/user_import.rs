@@ -40,6 +40,19 @@ macro_rules! choices {
     };
 }
 
+impl Format {
+    /// What the ending of a file's name tells.
+    #[must_use]
+    pub fn of_file(name: &str) -> Option<Self> {
+        let (_, ending) = name.rsplit_once('.')?;
+        match &*ending.to_ascii_lowercase() {
+            "csv" => Some(Self::Csv),
+            "ndjson" | "jsonl" => Some(Self::Ndjson),
+            _ => None,
+        }
+    }
+}
+
 choices! {
     /// How a file of users is written.
     Format or Csv {

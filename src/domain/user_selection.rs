@@ -88,9 +88,11 @@ impl UserSelection {
     #[must_use]
     pub fn at(&self, now: DateTime<Utc>) -> UserFilter {
         UserFilter {
-            inactive_since: self
-                .inactive_for
-                .and_then(|time| now.checked_sub_signed(time)),
+            // Nobody was here before the first year there is.
+            inactive_since: self.inactive_for.map(|time| {
+                let since = now.checked_sub_signed(time).unwrap_or(FIRST_YEAR);
+                since.max(FIRST_YEAR)
+            }),
             ..self.filter.clone()
         }
     }
@@ -106,6 +108,9 @@ impl UserSelection {
         }
     }
 }
+
+/// The beginning of the year 1.
+const FIRST_YEAR: DateTime<Utc> = DateTime::from_timestamp(-62_135_596_800, 0).unwrap();
 
 /// Values with commas between.
 fn list<T>(text: &str, parse: impl Fn(&str) -> Result<T, Rule>) -> Result<Vec<T>, Rule> {
@@ -250,6 +255,12 @@ mod tests {
         assert_eq!(selection.in_order(None), UserOrder::default());
         selection.set("inactive_for", "12h").unwrap();
         selection.set("q", "ada").unwrap();
+        let ever = UserSelection {
+            inactive_for: Some(span("9999y").unwrap()),
+            ..UserSelection::default()
+        };
+        let since = ever.at(now).inactive_since.unwrap();
+        assert_eq!(since.to_rfc3339(), "0001-01-01T00:00:00+00:00");
         let since = selection.at(now).inactive_since.unwrap();
         assert_eq!(since.to_rfc3339(), "2026-11-21T00:00:00+00:00");
         assert_eq!(selection.in_order(None), UserOrder::BestMatch);

@@ -13,7 +13,7 @@ use sqlx::{FromRow, PgConnection};
 use super::audit_log::{Row, entry_columns};
 use crate::{domain::audit::AuditEntry, error::Result};
 
-pub use anchors::{Anchor, find_anchor, find_removable, is_anchored, remove_up_to};
+pub use anchors::{Anchor, find_anchor, find_removable, is_anchored, is_told_of, remove_up_to};
 
 /// Whoever writes the chain holds it: "audit" in ASCII, any number that no other lock of ours has.
 const LOCK: i64 = 0x61_75_64_69_74;

@@ -212,6 +212,21 @@ pub async fn find_of_file(
     Ok(found.map(|(import, _)| import))
 }
 
+/// Whether an import of this file at the command line, by whatever options, hasn't come to its end.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn is_broken_off(connection: &mut PgConnection, file_digest: &[u8; 32]) -> Result<bool> {
+    let is_broken_off = sqlx::query_scalar(
+        "select exists (select from user_imports where file_digest = $1 and not is_upload and state = 'running')",
+    )
+    .bind(file_digest.as_slice())
+    .fetch_one(connection)
+    .await?;
+    Ok(is_broken_off)
+}
+
 /// Notes that all of an uploaded file is there, so that it can be imported; answers whether it was still
 /// coming.
 ///

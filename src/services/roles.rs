@@ -68,9 +68,9 @@ impl Roles {
         role: Role,
         reason: Option<Reason>,
     ) -> Result<User> {
-        ctx.require_on(Permission::EditUser, id)?;
+        ctx.require_on(Permission::ChangeRole, id)?;
         let mut transaction = self.platform.pool.begin().await?;
-        let mut subject = subject(&mut transaction, ctx, id, Permission::EditUser).await?;
+        let mut subject = subject(&mut transaction, ctx, id, Permission::ChangeRole).await?;
         let is_another = self
             .change(&mut transaction, ctx, &mut subject, role, reason)
             .await?;
@@ -124,9 +124,9 @@ impl Roles {
         }
         if !actor_role.may_grant(role) {
             let code = ErrorCode::OperationNotPermitted;
-            return Err(ctx.refuse(Permission::EditUser, Some(user.id), code));
+            return Err(ctx.refuse(Permission::ChangeRole, Some(user.id), code));
         }
-        keep_an_admin_against(connection, ctx, user, Permission::EditUser).await?;
+        keep_an_admin_against(connection, ctx, user, Permission::ChangeRole).await?;
         sessions::end_all(connection, user.id).await?;
         let change = NewRoleChange {
             user_id: user.id,

@@ -144,6 +144,12 @@ impl UserImports {
                 return self.work(known, by, rows, tell).await;
             }
             Some(known) if resume => return Ok(known),
+            Some(_) | None if resume => {
+                // By other options it would be another import, beside what was left half done.
+                if repository::is_broken_off(&mut transaction, &digest).await? {
+                    return Err(Error::Conflict(ErrorCode::ImportRunning));
+                }
+            }
             Some(_) | None => {}
         }
         let import = UserImport {
@@ -184,7 +190,7 @@ impl UserImports {
     ///
     /// # Errors
     ///
-    /// [`Error::Forbidden`] but for administrators.
+    /// [`Error::Forbidden`] but for administrators; [`Error::Unauthenticated`] when the session has ended since.
     pub async fn list_errors(
         &self,
         ctx: &Ctx,
@@ -193,6 +199,7 @@ impl UserImports {
     ) -> Result<Vec<ListedError>> {
         ctx.require(Permission::ImportUsers)?;
         let mut connection = self.platform.pool.acquire().await?;
+        ctx.still_logged_in(&mut connection).await?;
         let after = after.map(|error| (error.line, error.place));
         repository::list_errors(&mut connection, id, after, ERRORS_PAGE).await
     }

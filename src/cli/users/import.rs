@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufWriter, Write as _},
+    io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -22,7 +22,7 @@ use crate::{
     cli::{exit::Refusal, output, runtime::Session},
     domain::user_import::{Format, ImportOptions, ImportState, OnConflict, UserImport},
     error::{Error, ErrorCode, FieldError, Rule},
-    infra::csv,
+    infra::{csv, whole_file::WholeFile},
     services::{Ctx, user_imports::UserImports},
     shutdown::StopSignals,
 };
@@ -69,18 +69,13 @@ pub(in crate::cli) struct Import {
 
 impl Import {
     fn options(&self) -> anyhow::Result<ImportOptions> {
-        let ending = self.file.extension().and_then(|ending| ending.to_str());
-        let format = match (self.format, ending.map(str::to_ascii_lowercase).as_deref()) {
-            (Some(format), _) => format,
-            (None, Some("csv")) => Format::Csv,
-            (None, Some("ndjson" | "jsonl")) => Format::Ndjson,
-            (None, _) => {
-                let rule = Rule::new(
-                    "missing",
-                    "can't be told by the file's name: give --format csv or --format ndjson",
-                );
-                bail!(Error::invalid(FieldError::body("format", rule)));
-            }
+        let name = self.file.to_str().and_then(Format::of_file);
+        let Some(format) = self.format.or(name) else {
+            let rule = Rule::new(
+                "missing",
+                "can't be told by the file's name: give --format csv or --format ndjson",
+            );
+            bail!(Error::invalid(FieldError::body("format", rule)));
         };
         Ok(ImportOptions {
             format,
@@ -106,11 +101,7 @@ impl Import {
             return Ok(());
         };
         let path = self.errors_file();
-        let written = [unfinished(&path), path];
-        if written
-            .iter()
-            .any(|path| path.canonicalize().is_ok_and(|path| path == file))
-        {
+        if path.canonicalize().is_ok_and(|path| path == file) {
             let rule = Rule::new("same_file", "would be written over the file of users");
             bail!(Error::invalid(FieldError::body("errors", rule)));
         }
@@ -180,7 +171,7 @@ async fn work(
 fn explain(error: Error, options: ImportOptions) -> anyhow::Error {
     let advice = match &error {
         Error::Conflict(ErrorCode::ImportRunning) => Some(
-            "this file is being imported, or its import was broken off: --resume goes on with that",
+            "this file is being imported, or its import was broken off: --resume goes on with that, by the same options",
         ),
         Error::Unavailable(_) | Error::Internal(_) if !options.is_whole() => {
             Some("broken off; the same command with --resume goes on")
@@ -191,13 +182,6 @@ fn explain(error: Error, options: ImportOptions) -> anyhow::Error {
         Some(advice) => anyhow!(error).context(advice),
         None => error.into(),
     }
-}
-
-/// Where a file is written until it is whole.
-fn unfinished(path: &Path) -> PathBuf {
-    let mut unfinished = path.to_owned().into_os_string();
-    unfinished.push(".part");
-    unfinished.into()
 }
 
 /// Writes what is wrong with rows, if something is: wholly or not at all. Else it takes away what an earlier
@@ -216,41 +200,51 @@ async fn write_errors(
         }
         return Ok(false);
     }
+    if is_ours && fs::symlink_metadata(path).is_ok_and(|kind| kind.is_symlink()) {
+        // Whoever has put it there doesn't choose what is written over.
+        fs::remove_file(path)?;
+    }
     // What is no file, such as a pipe, can't be put in its place.
     let is_special = fs::metadata(path).is_ok_and(|kind| !kind.is_file());
-    let unfinished = match is_special {
-        true => path.to_owned(),
-        false => unfinished(path),
+    let mut file = match is_special {
+        true => ErrorsFile::Special(BufWriter::new(File::options().write(true).open(path)?)),
+        false => ErrorsFile::Whole(WholeFile::begin(path, true)?),
     };
-    let mut file = BufWriter::new(
-        File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&unfinished)?,
-    );
-    let written = async {
-        file.write_all(&csv::line(["line", "column", "reason"]))?;
-        while let Some(last) = page.last() {
-            for error in &page {
-                let line = error.line.to_string();
-                let column = error.column_name.as_deref().unwrap_or_default();
-                file.write_all(&csv::line([&*line, column, &error.reason]))?;
-            }
-            page = imports.list_errors(ctx, import.id, Some(last)).await?;
+    file.write_all(&csv::line(["line", "column", "reason"]))?;
+    while let Some(last) = page.last() {
+        for error in &page {
+            let line = error.line.to_string();
+            let column = error.column_name.as_deref().unwrap_or_default();
+            file.write_all(&csv::line([&*line, column, &error.reason]))?;
         }
-        file.flush()?;
-        anyhow::Ok(())
-    };
-    let written = written.await;
-    if !is_special {
-        match &written {
-            Ok(()) => fs::rename(&unfinished, path)?,
-            // What is half done only misleads.
-            Err(_) => drop(fs::remove_file(&unfinished)),
+        page = imports.list_errors(ctx, import.id, Some(last)).await?;
+    }
+    file.finish()?;
+    Ok(true)
+}
+
+/// Where the errors of rows go.
+enum ErrorsFile {
+    /// A pipe or a device.
+    Special(BufWriter<File>),
+    /// A file that is there wholly or not at all.
+    Whole(WholeFile),
+}
+
+impl ErrorsFile {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Special(file) => file.write_all(bytes),
+            Self::Whole(file) => file.write_all(bytes),
         }
     }
-    written.map(|()| true)
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Special(mut file) => file.flush(),
+            Self::Whole(file) => file.finish(),
+        }
+    }
 }
 
 /// How far it has got, at a terminal.

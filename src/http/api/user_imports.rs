@@ -59,7 +59,7 @@ struct ImportForm {
     /// The file, in UTF-8: a table whose first row names the columns, or a JSON object a line.
     #[schema(value_type = String, format = Binary)]
     file: String,
-    /// How it is written: `csv` or `ndjson`; `csv` if nothing is said.
+    /// How it is written: `csv` or `ndjson`; if nothing is said, as the file's name ends, else `csv`.
     #[schema(pattern = "^(csv|ndjson)$")]
     format: Option<String>,
     /// What becomes of a row whose account is there: `fail` (it is an error, if nothing is said), `skip`
@@ -235,14 +235,16 @@ async fn take(
     mut form: Multipart,
 ) -> Answer<UserImport> {
     let (mut options, mut has_file) = (ImportOptions::default(), false);
+    let (mut format, mut of_name) = (None, None);
     while let Some(mut part) = form.next().await? {
         if part.name() != "file" {
-            set(&mut options, part).await?;
+            set(&mut options, &mut format, part).await?;
             continue;
         }
         if std::mem::replace(&mut has_file, true) {
             return Err(invalid("file", Rule::new("duplicate", "must not occur twice")).into());
         }
+        of_name = part.file_name().and_then(Format::of_file);
         let mut size = 0;
         while let Some(bytes) = part.next().await? {
             size += bytes.len() as u64;
@@ -255,11 +257,12 @@ async fn take(
     if !has_file {
         return Err(invalid("file", Rule::new("missing", "is required")).into());
     }
+    options.format = format.or(of_name).unwrap_or_default();
     Ok(imports.end_upload(ctx, upload, options).await?)
 }
 
 /// Takes a part that says how to import.
-async fn set(options: &mut ImportOptions, part: Part) -> Answer<()> {
+async fn set(options: &mut ImportOptions, format: &mut Option<Format>, part: Part) -> Answer<()> {
     let name = part.name().to_owned();
     let text = part.text().await?;
     let boolean = |field| match &*text {
@@ -273,7 +276,7 @@ async fn set(options: &mut ImportOptions, part: Part) -> Answer<()> {
     match &*name {
         "format" => {
             let rule = Rule::new("unknown_format", "must be csv or ndjson");
-            options.format = Format::named(&text).ok_or_else(|| invalid("format", rule))?;
+            *format = Some(Format::named(&text).ok_or_else(|| invalid("format", rule))?);
         }
         "on_conflict" => {
             let rule = Rule::new("unknown_choice", "must be fail, skip or update");

@@ -68,6 +68,12 @@ impl Part {
         self.0.name().unwrap_or_default()
     }
 
+    /// The name of the file that it is, as whoever sent it says.
+    #[must_use]
+    pub fn file_name(&self) -> Option<&str> {
+        self.0.file_name()
+    }
+
     /// The next bytes of it; none at the end.
     ///
     /// # Errors

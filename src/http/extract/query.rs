@@ -32,6 +32,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
     }
 }
 
+/// Unknown parameters that are told of.
+const MOST_UNKNOWN: usize = 5;
+
 /// `skip` and `limit` of a list that takes nothing else.
 pub struct Paged(pub Page);
 
@@ -68,6 +71,8 @@ impl Query {
         let mut names: Vec<String> = names.collect();
         names.sort_unstable();
         names.dedup();
+        // Whoever sends more of them learns no more.
+        names.truncate(MOST_UNKNOWN);
         for name in names {
             self.errors.push(FieldError {
                 location: vec!["query".into(), name.into()],

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 
 use super::{Link, LinkRow};
-use crate::error::Result;
+use crate::{domain::audit::Action, error::Result};
 
 /// Where the chain begins since its oldest part was removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,24 @@ pub async fn is_anchored(connection: &mut PgConnection, hash: &[u8; 32]) -> Resu
         .fetch_one(connection)
         .await?;
     Ok(known)
+}
+
+/// Whether the log tells that retention has removed the chain up to here.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn is_told_of(connection: &mut PgConnection, sequence: i64, hash: &str) -> Result<bool> {
+    let told = sqlx::query_scalar(
+        "select exists (select from audit_log where action = $1 \
+           and after ->> 'sequence' = $2::text and after ->> 'hash' = $3)",
+    )
+    .bind(Action::AuditLogTrimmed.as_str())
+    .bind(sequence.to_string())
+    .bind(hash)
+    .fetch_one(connection)
+    .await?;
+    Ok(told)
 }
 
 /// The last place up to which all entries, of at most `limit`, are older than `before`: none where the

@@ -91,11 +91,11 @@ impl AuditLog {
         filter: AuditFilter,
     ) -> Result<impl Stream<Item = Result<Vec<AuditEntry>>> + Send + 'static> {
         ctx.require(Permission::ReadAuditLog)?;
-        let log = Arc::clone(self);
+        let (log, ctx) = (Arc::clone(self), ctx.clone());
         // The first is read now: what is wrong with the database is told by a status then.
-        let first = log.batch(&filter, None).await?;
+        let first = log.batch(&ctx, &filter, None).await?;
         Ok(stream::try_unfold(first, move |batch| {
-            let (log, filter) = (Arc::clone(&log), filter.clone());
+            let (log, ctx, filter) = (Arc::clone(&log), ctx.clone(), filter.clone());
             async move {
                 let Some(last) = batch.last().map(AuditEntry::position) else {
                     return Ok(None);
@@ -103,7 +103,7 @@ impl AuditLog {
                 let is_last = batch.len() < BATCH as usize;
                 let next = match is_last {
                     true => Vec::new(),
-                    false => log.batch(&filter, Some(last)).await?,
+                    false => log.batch(&ctx, &filter, Some(last)).await?,
                 };
                 Ok(Some((batch, next)))
             }
@@ -112,10 +112,13 @@ impl AuditLog {
 
     async fn batch(
         &self,
+        ctx: &Ctx,
         filter: &AuditFilter,
         after: Option<Position>,
     ) -> Result<Vec<AuditEntry>> {
         let mut connection = self.platform.pool.acquire().await?;
+        // Somebody who loses his session or his role takes no more.
+        ctx.still_logged_in(&mut connection).await?;
         audit_log::list(&mut connection, filter, after, BATCH).await
     }
 

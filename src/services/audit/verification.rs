@@ -5,7 +5,7 @@ use std::fmt;
 use sqlx::PgConnection;
 use tracing::instrument;
 
-use super::AuditLog;
+use super::{AuditLog, chain::hex};
 use crate::{
     domain::{audit::GENESIS, permission::Permission},
     error::Result,
@@ -70,6 +70,11 @@ pub enum Finding {
         /// The place.
         sequence: i64,
     },
+    /// The chain begins behind a place up to which the log doesn't tell that retention has removed it.
+    Untold {
+        /// The place.
+        sequence: i64,
+    },
     /// An entry has no place in the chain and waits for none.
     Stray {
         /// Which one it is.
@@ -86,6 +91,7 @@ impl Finding {
             Self::Missing { .. } => "missing",
             Self::Gap { .. } => "gap",
             Self::Removed { .. } => "removed",
+            Self::Untold { .. } => "untold",
             Self::Stray { .. } => "stray",
         }
     }
@@ -96,7 +102,8 @@ impl Finding {
         match self {
             Self::Altered { sequence, .. }
             | Self::Gap { sequence }
-            | Self::Removed { sequence } => Some(sequence),
+            | Self::Removed { sequence }
+            | Self::Untold { sequence } => Some(sequence),
             Self::Missing { sequence, .. } => sequence,
             Self::Stray { .. } => None,
         }
@@ -109,7 +116,7 @@ impl Finding {
             Self::Altered { entry_id, .. }
             | Self::Missing { entry_id, .. }
             | Self::Stray { entry_id } => Some(entry_id),
-            Self::Gap { .. } | Self::Removed { .. } => None,
+            Self::Gap { .. } | Self::Removed { .. } | Self::Untold { .. } => None,
         }
     }
 }
@@ -136,6 +143,10 @@ impl fmt::Display for Finding {
             Self::Removed { sequence } => write!(
                 f,
                 "the chain has place {sequence}, which comes before its beginning"
+            ),
+            Self::Untold { sequence } => write!(
+                f,
+                "what was up to place {sequence} of the chain is gone, and the log doesn't tell that retention removed it"
             ),
             Self::Stray { entry_id } => write!(
                 f,
@@ -181,6 +192,11 @@ impl AuditLog {
             .await?
             .filter(|first| *first <= beginning.sequence)
             .map(|sequence| Finding::Removed { sequence });
+        if let (None, Some(Anchor { link, .. })) = (finding, anchor) {
+            let told = audit_chain::is_told_of(connection, link.sequence, &hex(&link.hash)).await?;
+            let sequence = link.sequence;
+            finding = (!told).then_some(Finding::Untold { sequence });
+        }
         while finding.is_none() {
             let rows = audit_chain::list_chained(connection, walk.head.sequence, BATCH).await?;
             if rows.is_empty() {

@@ -1,7 +1,19 @@
 //! `GET /audit-log` and `GET /me/activity`
 
+use futures::StreamExt as _;
 use serde_json::{Value, json};
-use user_management::domain::role::Role;
+use user_management::{
+    domain::{
+        actor::Actor,
+        audit::AuditFilter,
+        id::{RequestId, SessionId, UserId},
+        role::Role,
+    },
+    error::Error,
+    infra::clock::Clock as _,
+    services::Ctx,
+};
+use uuid::Uuid;
 
 use crate::support::app::{TestApp, TestUser};
 
@@ -163,6 +175,47 @@ async fn a_cursor_of_another_list_or_changed_is_refused() {
     assert_eq!(other.invalid_fields(), ["query.cursor invalid_cursor"]);
     let changed = app.get(&format!("{mine}A")).by(&admin).send().await;
     changed.expect(422);
+}
+
+#[tokio::test]
+async fn an_export_ends_with_the_session_of_who_asked_for_it() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    sqlx::query(
+        "insert into audit_log (at, actor_kind, action, outcome) \
+         select now(), 'nobody', 'login_failed', 'failed' from generate_series(1, 9000) n",
+    )
+    .execute(&app.database.pool)
+    .await
+    .unwrap();
+    let session = sqlx::query_scalar("select id from sessions where user_id = $1")
+        .bind(admin.id)
+        .fetch_one(&app.database.pool)
+        .await
+        .unwrap();
+    let ctx = Ctx {
+        actor: Actor::User {
+            id: UserId(admin.id),
+            role: Role::Admin,
+            session: SessionId(session),
+        },
+        ..Ctx::operator(RequestId(Uuid::nil()), app.clock.now())
+    };
+    let log = &app.app.services.audit;
+    let stream = log.stream(&ctx, AuditFilter::default()).await.unwrap();
+    let mut stream = Box::pin(stream);
+    stream.next().await.unwrap().unwrap();
+    sqlx::query("delete from sessions")
+        .execute(&app.database.pool)
+        .await
+        .unwrap();
+    let ended = loop {
+        match stream.next().await.expect("it doesn't end well") {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(ended, Error::Unauthenticated(_)), "{ended}");
 }
 
 #[tokio::test]

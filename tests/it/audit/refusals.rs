@@ -86,7 +86,7 @@ async fn attempts_against_the_rules_of_rank_are_told_though_their_transactions_a
     assert_eq!(gist(&app.audited_once(&refused).await), told);
     let change = json!({"role": "ADMIN"});
     let refused = app.change(&manager, user.id, &change).await.expect(403);
-    let told = json!(["user", manager.id, "user_changed", user.id, "refused"]);
+    let told = json!(["user", manager.id, "role_changed", user.id, "refused"]);
     assert_eq!(gist(&app.audited_once(&refused).await), told);
     let refused = app.add(&manager, "new@example.com", "ADMIN").await;
     let told = json!(["user", manager.id, "user_added", null, "refused"]);

@@ -86,6 +86,26 @@ async fn anchors_stay_as_they_are() {
     }
 }
 
+#[tokio::test]
+async fn an_anchor_that_retention_has_not_put_there_is_found() {
+    let app = chained().await;
+    // Nothing keeps the owner of the tables from it, and no trigger has to be switched off.
+    for statement in [
+        "insert into audit_anchors (sequence, hash, removed_at) \
+         select sequence, hash, now() from audit_chain where sequence = 2",
+        "delete from audit_log where id in (select entry_id from audit_chain where sequence <= 2)",
+        "delete from audit_chain where sequence <= 2",
+    ] {
+        sqlx::query(AssertSqlSafe(statement.to_owned()))
+            .execute(&app.database.pool)
+            .await
+            .unwrap();
+    }
+    let verified = app.verify().await;
+    assert!(!verified.is_good());
+    assert_eq!(verified.finding, Some(Finding::Untold { sequence: 2 }));
+}
+
 /// What is found after a change.
 async fn found_after(statements: &[&str]) -> Option<Finding> {
     let app = chained().await;

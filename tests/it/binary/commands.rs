@@ -158,6 +158,19 @@ async fn shells_and_man_are_told_of_every_command() {
             assert!(script.stdout.contains(word), "{shell}: {word}");
         }
     }
+    let bash = program.run(&["completions", "bash"], "").await.expect(0);
+    let lines: Vec<_> = bash.stdout.lines().map(str::trim).collect();
+    let assigned = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("cmd=\"")?.strip_suffix('"'));
+    let assigned: Vec<_> = assigned.filter(|command| !command.is_empty()).collect();
+    assert!(assigned.len() > 30, "{assigned:?}");
+    for command in assigned {
+        assert!(
+            lines.contains(&&*format!("{command})")),
+            "no label {command}"
+        );
+    }
     program.run(&["completions", "cobol"], "").await.expect(2);
     let page = program.run(&["man"], "").await.expect(0).stdout;
     for words in [".TH user-management 1", ".SH SUBCOMMANDS", "Exit codes"] {

@@ -90,8 +90,13 @@ async fn an_import_that_was_killed_goes_on_and_ends_with_the_same_table() {
     });
     assert_eq!(killed.await.code, None);
     assert_eq!(table(&database).await.len(), 998);
-    let refused = import(&program, &["users.csv"], 4).await;
-    assert!(refused.stderr.contains("--resume"), "{}", refused.stderr);
+    for options in [
+        &["users.csv"][..],
+        &["users.csv", "--resume", "--on-conflict", "skip"],
+    ] {
+        let refused = import(&program, options, 4).await;
+        assert!(refused.stderr.contains("--resume"), "{}", refused.stderr);
+    }
     import(&program, &["users.csv", "--resume"], 4).await;
     assert_eq!(table(&database).await, table(&undisturbed).await);
     let resumed = fs::read_to_string(program.directory().join("users.csv.errors.csv")).unwrap();
@@ -163,11 +168,7 @@ async fn the_errors_never_take_the_place_of_the_file_and_go_when_there_are_none(
     let program = Program::on(&database);
     let path = |name: &str| program.directory().join(name);
     let bad = "email\nnobody\n";
-    for (file, errors) in [
-        ("users.csv", "./users.csv"),
-        ("users.csv", "link.csv"),
-        ("users.part", "users"),
-    ] {
+    for (file, errors) in [("users.csv", "./users.csv"), ("users.csv", "link.csv")] {
         fs::write(path(file), bad).unwrap();
         std::os::unix::fs::symlink("users.csv", path("link.csv")).unwrap_or_default();
         let command = [file, "--format", "csv", "--errors", errors];
@@ -182,6 +183,45 @@ async fn the_errors_never_take_the_place_of_the_file_and_go_when_there_are_none(
     fs::write(path("users.csv"), "email\nada@example.com\n").unwrap();
     import(&program, &["users.csv"], 0).await;
     assert!(!errors.exists());
+}
+
+#[tokio::test]
+async fn a_link_where_the_errors_go_leads_to_nothing_that_is_written_over() {
+    let database = TestDatabase::create().await;
+    let program = Program::on(&database);
+    let path = |name: &str| program.directory().join(name);
+    fs::write(path("users.csv"), "email\nnobody\n").unwrap();
+    fs::write(path("precious"), "kept").unwrap();
+    for link in ["users.csv.errors.csv", "users.csv.errors.csv.part"] {
+        std::os::unix::fs::symlink("precious", path(link)).unwrap();
+    }
+    import(&program, &["users.csv"], 4).await;
+    assert_eq!(fs::read_to_string(path("precious")).unwrap(), "kept");
+    let errors = fs::read_to_string(path("users.csv.errors.csv")).unwrap();
+    assert!(errors.contains("2,email,"), "{errors}");
+}
+
+#[tokio::test]
+async fn a_file_that_may_not_grow_is_an_error_that_is_told() {
+    let database = TestDatabase::create().await;
+    let program = Program::on(&database);
+    let rows = "nobody\n".repeat(500);
+    fs::write(
+        program.directory().join("users.csv"),
+        format!("email\n{rows}"),
+    )
+    .unwrap();
+    let limited = "ulimit -f 8; exec \"$0\" users import users.csv";
+    let finished = program.spawn_by_shell(limited).finish().await.expect(1);
+    let said = &finished.stderr;
+    assert!(said.contains("--resume writes it again"), "{said}");
+    let left = fs::read_dir(program.directory()).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(
+        left.iter()
+            .all(|name| !name.to_str().unwrap().contains("tmp")),
+        "{left:?}"
+    );
 }
 
 #[tokio::test]

@@ -266,7 +266,7 @@ async fn the_last_administrator_stays_and_who_tried_is_audited() {
             .await
             .unwrap();
     let tried = [
-        "user_changed",
+        "role_changed",
         "user_locked",
         "user_deleted",
         "user_deleted",

@@ -143,6 +143,18 @@ async fn an_anchor_takes_the_place_of_what_is_old() {
         audit_chain::is_anchored(conn, &hash).await.unwrap()
     };
     assert!(is_anchored(&mut conn, second.hash).await);
+    let told = audit_chain::is_told_of(&mut conn, 2, "abc").await;
+    assert!(!told.unwrap());
+    sqlx::query(
+        "insert into audit_log (at, actor_kind, action, after, outcome) values (now(), 'system', \
+         'audit_log_trimmed', '{\"sequence\": 2, \"hash\": \"abc\"}', 'success')",
+    )
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    assert!(audit_chain::is_told_of(&mut conn, 2, "abc").await.unwrap());
+    let other = audit_chain::is_told_of(&mut conn, 2, "abd").await;
+    assert!(!other.unwrap());
     assert!(!is_anchored(&mut conn, links[0].1.hash).await);
     assert_eq!(audit_chain::find_first(&mut conn).await.unwrap(), Some(3));
     // With nothing left it goes on from the anchor.

@@ -148,6 +148,18 @@ async fn an_import_is_found_by_its_file_and_its_options() {
         ..first.options
     };
     assert_eq!(find(DIGEST, true, other).await, None);
+    let mut is_broken_off = async || {
+        let is = user_imports::is_broken_off(&mut conn, &DIGEST).await;
+        is.unwrap()
+    };
+    assert!(!is_broken_off().await, "uploads go on by themselves");
+    let mut conn = db.pool.acquire().await.unwrap();
+    let of_command = UserImport {
+        is_upload: false,
+        ..import(3, ImportState::Running)
+    };
+    store(&mut conn, &of_command).await;
+    assert!(is_broken_off().await);
 }
 
 #[tokio::test]
