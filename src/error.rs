@@ -98,7 +98,12 @@ impl From<anyhow::Error> for Error {
 fn fields(fields: &[FieldError]) -> String {
     let described: Vec<_> = fields
         .iter()
-        .map(|field| format!("{}: {}", field.path(), field.message))
+        .map(|field| {
+            // People know it by its name, wherever in a request it would stand.
+            let path = field.path();
+            let name = path.split_once('.').map_or(&*path, |(_, name)| name);
+            format!("{name}: {}", field.message)
+        })
         .collect();
     described.join("; ")
 }

@@ -3,9 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use sqlx::{
-    Connection as _, FromRow, PgConnection, Postgres, Row as _, postgres::PgArguments, query::Query,
-};
+use sqlx::{FromRow, PgConnection, Postgres, Row as _, postgres::PgArguments, query::Query};
 
 use crate::{
     domain::{
@@ -55,19 +53,17 @@ pub async fn expect_many(connection: &mut PgConnection) -> Result<()> {
 ///
 /// # Concurrency
 ///
-/// A transaction of its own, which takes as long as it takes. Others write meanwhile; of several one does it,
-/// and the others wait for it.
+/// Meant for a transaction of its own, which takes as long as it takes. Others write meanwhile; of several one
+/// does it, and the others wait for it.
 pub async fn take_in(connection: &mut PgConnection) -> Result<()> {
-    let mut transaction = connection.begin().await?;
     sqlx::query("set local statement_timeout = 0")
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
     sqlx::query(
         "select gin_clean_pending_list('users_search_idx'), gin_clean_pending_list('users_search_words_idx')",
     )
-    .execute(&mut *transaction)
+    .execute(connection)
     .await?;
-    transaction.commit().await?;
     Ok(())
 }
 

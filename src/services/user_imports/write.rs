@@ -1,7 +1,7 @@
 //! Writing batches, each in a transaction, or all of them in one; `step.rs` beside has what is written of
 //! one.
 
-use sqlx::{Postgres, Transaction};
+use sqlx::{Connection as _, Postgres, Transaction};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
@@ -121,7 +121,14 @@ impl<'a> Writer<'a> {
         };
         self.left_outside = 0;
         let take_in = async move {
-            if let Err(error) = users::take_in(&mut connection).await {
+            let taken_in: Result<()> = async {
+                let mut transaction = connection.begin().await?;
+                users::take_in(&mut transaction).await?;
+                transaction.commit().await?;
+                Ok(())
+            }
+            .await;
+            if let Err(error) = taken_in {
                 tracing::warn!(%error, "users that were imported are not in the indexes of texts yet");
             }
         };

@@ -13,6 +13,7 @@ mod operators;
 mod signing_keys;
 mod user_export;
 mod user_imports;
+mod user_search;
 
 use crate::support::app::TestApp;
 

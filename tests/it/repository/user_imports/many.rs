@@ -4,6 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use chrono::TimeDelta;
 use serde_json::json;
+use sqlx::Connection as _;
 use user_management::{
     domain::{
         audit::{Action, AuditFilter},
@@ -88,7 +89,9 @@ async fn what_many_users_left_outside_the_indexes_is_taken_in() {
     users::insert_each(&mut transaction, &new).await.unwrap();
     transaction.commit().await.unwrap();
     let mut conn = db.pool.acquire().await.unwrap();
-    users::take_in(&mut conn).await.unwrap();
+    let mut transaction = conn.begin().await.unwrap();
+    users::take_in(&mut transaction).await.unwrap();
+    transaction.commit().await.unwrap();
     let left: (i64, i64) = sqlx::query_as(
         "select gin_clean_pending_list('users_search_idx'), gin_clean_pending_list('users_search_words_idx')",
     )
