@@ -41,13 +41,11 @@ async fn few_run_at_a_time_and_the_public_leaves_room_for_others() {
         .unwrap();
     let ctx = Ctx::operator(RequestId(Uuid::nil()), app.clock.now());
     let text = SearchText::parse("ada").unwrap();
+    let service = &app.app.services.user_search;
+    let asked = || (Arc::clone(service), ctx.clone(), text.clone());
     let mut searches = JoinSet::new();
     for _ in 0..6 {
-        let (search, ctx, text) = (
-            Arc::clone(&app.app.services.user_search),
-            ctx.clone(),
-            text.clone(),
-        );
+        let (search, ctx, text) = asked();
         searches.spawn(async move {
             let page = search.directory(&ctx, text, None, 10).await.unwrap();
             assert_eq!(page.items.len(), 0);
@@ -55,11 +53,7 @@ async fn few_run_at_a_time_and_the_public_leaves_room_for_others() {
     }
     assert_waiting(&app, 2).await;
     for _ in 0..6 {
-        let (search, ctx, text) = (
-            Arc::clone(&app.app.services.user_search),
-            ctx.clone(),
-            text.clone(),
-        );
+        let (search, ctx, text) = asked();
         searches.spawn(async move {
             let users = search.suggest(&ctx, text, 10).await.unwrap();
             assert_eq!(users.len(), 0);
