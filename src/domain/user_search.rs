@@ -148,6 +148,14 @@ pub struct TimeRange {
     pub to: Option<DateTime<Utc>>,
 }
 
+impl TimeRange {
+    /// Whether no time is in it.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.from.zip(self.to).is_some_and(|(from, to)| from > to)
+    }
+}
+
 /// A state of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
@@ -209,6 +217,8 @@ pub struct UserFilter {
     pub inactive_since: Option<DateTime<Utc>>,
     /// One of these languages.
     pub locales: Vec<Locale>,
+    /// If he has ever logged in, he has since. It follows from the rest, and nobody is left out by it.
+    pub logged_in_since: Option<DateTime<Utc>>,
     /// He has a public profile: he was verified, isn't locked, and hasn't deleted his account.
     pub is_public: bool,
 }

@@ -4,16 +4,17 @@
 //!
 //! Two ways lead to the first rows that a filter lets pass. One walks along the index of the order and
 //! looks at each row: quick where many rows pass, however many there are. The other gathers all rows
-//! that pass, by the indexes of the filter, and sorts them: quick where few do. Which one it is
-//! PostgreSQL can't tell well from its statistics, least of all for parts of texts, and a wrong guess
-//! costs seconds. So a short walk comes first, which finds the page or tells how rare such rows are.
+//! that pass, by the indexes of the filter, and sorts them: quick where few do. Which one it is a look at some
+//! rows tells (`sample.rs` beside).
 //!
 //! Users that match one word best, those with a field that begins with it, need neither: see `begun.rs` beside.
 
 mod all;
 mod begun;
 mod filter;
+mod implied;
 mod order;
+mod sample;
 mod totals;
 mod walk;
 mod words;
@@ -37,14 +38,13 @@ use crate::{
 
 pub use all::{Window, find_window, list_window};
 use filter::{Sql, is_text_only, push_branch, push_filter, push_filter_but_text};
-use order::{Branch, Keys, branches, push_keys};
+pub use implied::with_implied_times;
+use order::{Branch, Keys, push_keys};
+use sample::SOME;
+pub use sample::Sample;
 pub use totals::{count, estimate};
-use walk::SHORT_WALK;
 use words::{By, push_match, push_tier_of};
 pub use words::{Known, Scope, Word};
-
-/// Rows that a first walk finds by chance where more than some thousands of a million pass.
-const SOME: usize = 2;
 
 /// Which users, and in which order.
 #[derive(Debug, Clone)]
@@ -83,6 +83,8 @@ pub struct Found {
     pub total: Option<u64>,
     /// The same by the database's statistics, where they were asked.
     pub estimate: Option<u64>,
+    /// How many of some users pass it, where it was looked at.
+    pub sample: Option<Sample>,
 }
 
 #[derive(FromRow)]
@@ -138,8 +140,16 @@ pub async fn find_page(
         UserOrder::By(keys) => &keys[..],
         UserOrder::BestMatch => &[],
     };
-    let mut branches = branches(search.order, search.words.len(), page.backwards);
-    branches.retain(|branch| branch.may_pass(search.filter));
+    let filter = search.filter;
+    if filter.created.is_empty() || filter.last_login.is_empty() {
+        return Ok(Found {
+            total: Some(0),
+            ..Found::default()
+        });
+    }
+    let all = Branch::whole(search.order, page.backwards);
+    let mut branches = all.split(search.words.len(), filter);
+    branches.retain(|branch| branch.may_pass(filter));
     if let Some(place) = page.after {
         let at = branches.iter().position(|branch| branch.holds(place, keys));
         branches.drain(..at.unwrap_or_default());
@@ -149,8 +159,8 @@ pub async fn find_page(
     let wanted = skip + usize::try_from(page.limit).unwrap_or(usize::MAX);
     let mut found = Found::default();
     let mut listed = HashSet::new();
-    let mut sampled = None;
-    let count = branches.len();
+    let are_all_wanted = search.is_open() && branches.iter().all(|branch| branch.fixed.is_empty());
+    let is_sampled = !search.is_selective() && !are_all_wanted;
     for (number, branch) in branches.iter().enumerate() {
         let missing = wanted - found.users.len();
         let after = page.after.filter(|_| number == 0);
@@ -158,8 +168,7 @@ pub async fn find_page(
         if !is_quick {
             search.look_up(connection).await?;
         }
-        if *search.order == UserOrder::BestMatch && !is_quick && sampled.is_none() {
-            let all = Branch::of_all_tiers(page.backwards);
+        if is_sampled && !is_quick && found.sample.is_none() {
             if search.by_to_gather() == By::Words {
                 let estimated = estimate(connection, search).await?;
                 if estimated <= search.gathered_up_to {
@@ -168,14 +177,16 @@ pub async fn find_page(
                 }
                 found.estimate = Some(estimated);
             }
-            let counts = sample_tiers(connection, search).await?;
-            if counts.iter().sum::<usize>() < SOME {
+            let sample = sample::take(connection, search, &branches).await?;
+            if sample.all() < SOME {
                 found = gather(connection, search, &all, page.after, wanted).await?;
                 break;
             }
-            sampled = Some(counts);
+            found.sample = Some(sample);
         }
-        let is_rare = sampled.is_some_and(|counts| branch.passing(&counts) < SOME);
+        let sample = found.sample.as_ref();
+        let is_rare = sample.is_some_and(|sample| sample.passing[number] < SOME);
+        let share = sample.map(|sample| sample.share(number));
         let mut part = match &search.words[..] {
             [word] if branch.is_begun() && (is_quick || !is_rare) => {
                 begun::scan(connection, search, word, branch, after, missing).await?
@@ -183,9 +194,9 @@ pub async fn find_page(
             _ if is_rare || branch.is_begun() || search.is_selective() => {
                 gather(connection, search, branch, after, missing).await?
             }
-            _ => walk::find(connection, search, branch, after, missing).await?,
+            _ => walk::find(connection, search, branch, after, missing, share).await?,
         };
-        if is_whole && count == 1 {
+        if is_whole && branches.len() == 1 {
             found.total = part.total;
         }
         part.users.retain(|(user, _)| listed.insert(user.id));
@@ -196,26 +207,6 @@ pub async fn find_page(
     }
     found.users.drain(..found.users.len().min(skip));
     Ok(found)
-}
-
-/// How many users match in each tier, of some [`SHORT_WALK`] on pages of the table taken at random.
-async fn sample_tiers(connection: &mut PgConnection, search: &Search<'_>) -> Result<[usize; 4]> {
-    let share = 100.0 * SHORT_WALK as f64 / search.everybody.max(1) as f64;
-    let mut sql = Sql::new("select tier, count(*) from (select ");
-    push_tier_of(&mut sql, &search.words);
-    sql.push(" as tier from (select users.* from users tablesample system (");
-    sql.push_bind(share.min(100.0)).push(")) users where true");
-    push_filter(&mut sql, search.filter, &search.words, By::Text);
-    sql.push(") sampled group by tier");
-    let sampled: Vec<(Option<i32>, i64)> = sql.build_query_as().fetch_all(connection).await?;
-    let mut counts = [0; 4];
-    for (tier, count) in sampled {
-        let tier = tier.and_then(|tier| usize::try_from(tier).ok());
-        if let Some(counted) = tier.and_then(|tier| counts.get_mut(tier)) {
-            *counted = usize::try_from(count).unwrap_or(usize::MAX);
-        }
-    }
-    Ok(counts)
 }
 
 fn rows(number: usize) -> i64 {
@@ -322,6 +313,6 @@ async fn gather(
     Ok(Found {
         users: Found::of(found)?.users,
         total: after.is_none().then(|| u64::try_from(total).unwrap_or(0)),
-        estimate: None,
+        ..Found::default()
     })
 }

@@ -272,6 +272,7 @@ impl UserSearch {
         }
         let _slot = self.slots.acquire().await;
         let mut connection = self.platform.pool.acquire().await?;
+        let filter = user_search::with_implied_times(&mut connection, filter).await?;
         let words = match &filter.text {
             Some(text) => words(text, scope),
             None => Vec::new(),

@@ -73,6 +73,11 @@ pub(super) fn push_bounds(sql: &mut Sql, filter: &UserFilter, field: SortField) 
                 sql.push(" and ").push(field.expression()).push(" > ");
                 sql.push(field.absent());
             }
+            if let Some(since) = filter.logged_in_since {
+                // Of those who have logged in; a branch of its own has the others.
+                sql.push(" and ").push(field.expression()).push(" >= ");
+                sql.push_bind(since);
+            }
             return;
         }
         SortField::Role | SortField::IsProfessional => return,

@@ -87,86 +87,85 @@ pub(super) struct Branch {
     pub(super) by_match: bool,
 }
 
-/// The branches of an order, in its direction or backwards; the best match is of so many words.
-pub(super) fn branches(order: &UserOrder, words: usize, backwards: bool) -> Vec<Branch> {
-    let keys = match order {
-        UserOrder::BestMatch => {
-            let tier = |tier| Branch {
-                fixed: vec![Fixed::Tier(tier)],
+impl Branch {
+    /// All of an order, in its direction or backwards.
+    pub(super) fn whole(order: &UserOrder, backwards: bool) -> Self {
+        let UserOrder::By(keys) = order else {
+            return Self {
                 descending: backwards,
-                ..Branch::default()
+                by_match: true,
+                ..Self::default()
             };
-            let begun = Branch {
-                fixed: vec![Fixed::Begun],
-                ..Branch::of_all_tiers(backwards)
-            };
-            let mut branches = match words {
-                1 => vec![begun, tier(Tier::Contains), tier(Tier::Similar)],
-                _ => Tier::ALL.map(tier).into(),
-            };
-            if backwards {
-                branches.reverse();
-            }
-            return branches;
-        }
-        UserOrder::By(keys) => keys,
-    };
-    let keys: Vec<SortKey> = keys
-        .iter()
-        .map(|key| SortKey {
+        };
+        let in_direction = |key: &SortKey| SortKey {
             descending: key.descending != backwards,
             ..*key
-        })
-        .collect();
-    let whole = Branch {
-        descending: keys.last().is_some_and(|key| key.descending),
-        keys,
-        ..Branch::default()
-    };
-    split(whole)
-}
-
-fn split(branch: Branch) -> Vec<Branch> {
-    let Some(&key) = branch.keys.first() else {
-        return vec![branch];
-    };
-    let fix = |fixed| {
-        let mut part = branch.clone();
-        part.fixed.push(fixed);
-        part.keys.remove(0);
-        part.depth += 1;
-        split(part)
-    };
-    let mut parts: Vec<Vec<Branch>> = match key.field {
-        SortField::Role => Role::ALL
-            .into_iter()
-            .map(|role| fix(Fixed::Role(role)))
-            .collect(),
-        SortField::IsProfessional => [false, true]
-            .into_iter()
-            .map(|is| fix(Fixed::Professional(is)))
-            .collect(),
-        field if field.may_be_absent() && branch.keys.len() > 1 => {
-            let mut present = branch.clone();
-            present.fixed.push(Fixed::Present(field));
-            vec![fix(Fixed::Absent(field)), vec![present]]
-        }
-        _ => return vec![branch],
-    };
-    if key.descending {
-        parts.reverse();
-    }
-    parts.into_iter().flatten().collect()
-}
-
-impl Branch {
-    /// The whole order of best match, for few rows.
-    pub(super) fn of_all_tiers(descending: bool) -> Self {
+        };
+        let keys: Vec<_> = keys.iter().map(in_direction).collect();
         Self {
-            descending,
-            by_match: true,
+            descending: keys.last().is_some_and(|key| key.descending),
+            keys,
             ..Self::default()
         }
+    }
+
+    /// The branches that a whole order falls into; the best match is of so many words.
+    pub(super) fn split(&self, words: usize, filter: &UserFilter) -> Vec<Self> {
+        if !self.by_match {
+            return self.split_by_keys(filter);
+        }
+        let tier = |tier| Self {
+            fixed: vec![Fixed::Tier(tier)],
+            descending: self.descending,
+            ..Self::default()
+        };
+        let begun = Self {
+            fixed: vec![Fixed::Begun],
+            ..self.clone()
+        };
+        let mut branches = match words {
+            1 => vec![begun, tier(Tier::Contains), tier(Tier::Similar)],
+            _ => Tier::ALL.map(tier).into(),
+        };
+        if self.descending {
+            branches.reverse();
+        }
+        branches
+    }
+
+    fn split_by_keys(&self, filter: &UserFilter) -> Vec<Self> {
+        let Some(&key) = self.keys.first() else {
+            return vec![self.clone()];
+        };
+        let fix = |fixed| {
+            let mut part = self.clone();
+            part.fixed.push(fixed);
+            part.keys.remove(0);
+            part.depth += 1;
+            part.split_by_keys(filter)
+        };
+        // The rest of these begins somewhere in the order.
+        let is_bounded = key.field == SortField::LastLoginAt && filter.logged_in_since.is_some();
+        let mut parts: Vec<Vec<Self>> = match key.field {
+            SortField::Role => Role::ALL
+                .into_iter()
+                .map(|role| fix(Fixed::Role(role)))
+                .collect(),
+            SortField::IsProfessional => [false, true]
+                .into_iter()
+                .map(|is| fix(Fixed::Professional(is)))
+                .collect(),
+            field if field.may_be_absent() && (self.keys.len() > 1 || is_bounded) => {
+                let mut present = self.clone();
+                present.fixed.push(Fixed::Present(field));
+                vec![fix(Fixed::Absent(field)), vec![present]]
+            }
+            _ => return vec![self.clone()],
+        };
+        if key.descending {
+            parts.reverse();
+        }
+        parts.into_iter().flatten().collect()
     }
 
     /// Whether it holds whoever has a field that begins with the word.
@@ -190,18 +189,11 @@ impl Branch {
         self.fixed.iter().all(|fixed| match fixed {
             Fixed::Role(role) => filter.roles.is_empty() || filter.roles.contains(role),
             Fixed::Professional(is) => filter.is_professional.is_none_or(|wanted| wanted == *is),
+            Fixed::Absent(SortField::LastLoginAt) => {
+                filter.last_login.from.is_none() && filter.last_login.to.is_none()
+            }
             _ => true,
         })
-    }
-
-    /// How many rows of a sample are in this branch, by their tiers.
-    pub(super) fn passing(&self, counts: &[usize; 4]) -> usize {
-        let of_tier = |fixed: &Fixed| match fixed {
-            Fixed::Tier(tier) => Some(counts[*tier as usize]),
-            Fixed::Begun => Some(counts[Tier::Equal as usize] + counts[Tier::Prefix as usize]),
-            _ => None,
-        };
-        self.fixed.iter().find_map(of_tier).unwrap_or_default()
     }
 
     /// Whether a place is in this branch.

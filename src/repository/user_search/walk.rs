@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use super::{
-    Found, SOME, Search,
+    Found, Search,
     filter::{Sql, is_bounded, push_bounds, push_branch},
     gather,
     order::{Branch, Fixed, Keys},
@@ -11,32 +11,42 @@ use super::{
 };
 use crate::{domain::user_order::Place, error::Result};
 
-/// Rows that the first walk looks at: some 1 ms.
-pub(super) const SHORT_WALK: usize = 1_000;
-/// Rows that the second walk looks at, where the first found some.
+/// Fewest and most rows that a walk looks at where it isn't known that it needs more: some 1 ms, and 10 ms.
+const SHORT_WALK: usize = 1_000;
 const LONG_WALK: usize = 10_000;
+/// Most rows that a walk looks at, but for as many as are wanted.
+const LONGEST_WALK: usize = 50_000;
+/// So many times more rows than needed on average are looked at, since users who pass aren't spread evenly.
+const SLACK: usize = 3;
+/// To gather a row costs as much as to pass by so many on a walk: all indexes are read that lead to it.
+const GATHERED: usize = 2;
 
-/// The first rows of a branch that pass: by short walks, or gathered where those tell that they are rare.
+/// The first rows of a branch that pass: by a walk, or gathered where they are rare. `share` is the part of all
+/// users who pass, by a sample; none where all of the branch do.
 pub(super) async fn find(
     connection: &mut PgConnection,
     search: &Search<'_>,
     branch: &Branch,
     after: Option<&Place>,
     limit: usize,
+    share: Option<f64>,
 ) -> Result<Found> {
-    if search.is_open() && branch.fixed.is_empty() {
+    let Some(share) = share else {
         return walk(connection, search, branch, after, limit, limit).await;
-    }
-    for length in [SHORT_WALK, LONG_WALK] {
-        let length = length.max(limit);
+    };
+    let needed = (limit as f64 / share) as usize;
+    let gathered = (search.everybody as f64 * share) as usize;
+    let most = gathered.saturating_mul(GATHERED);
+    let mut length = needed.saturating_mul(SLACK).min(LONG_WALK);
+    length = length.max(needed).max(limit).max(SHORT_WALK);
+    // Where many pass, but none at the beginning, a longer walk is still less work.
+    while length <= most.min(LONGEST_WALK).max(limit) {
         let walked = walk(connection, search, branch, after, length, limit).await?;
-        let passed = walked.users.len();
-        if passed >= limit || !goes_on(connection, search, branch, after, length).await? {
+        let is_found = walked.users.len() >= limit;
+        if is_found || !goes_on(connection, search, branch, after, length).await? {
             return Ok(walked);
         }
-        if passed < SOME {
-            break;
-        }
+        length = length.saturating_mul(4);
     }
     gather(connection, search, branch, after, limit).await
 }
@@ -49,9 +59,9 @@ async fn goes_on(
     after: Option<&Place>,
     length: usize,
 ) -> Result<bool> {
-    let is_present = |fixed: &Fixed| matches!(fixed, Fixed::Present(_));
+    let bounds = |fixed: &Fixed| matches!(fixed, Fixed::Present(_) | Fixed::Absent(_));
     let is_bounded = after.is_some()
-        || branch.fixed.iter().any(is_present)
+        || branch.fixed.iter().any(bounds)
         || branch
             .keys
             .first()
@@ -67,7 +77,12 @@ async fn goes_on(
 
 /// Writes which rows a walk looks at, in which order.
 fn push_way(sql: &mut Sql, search: &Search<'_>, branch: &Branch, after: Option<&Place>) {
-    let bounds = |fixed: &&Fixed| matches!(fixed, Fixed::Present(_));
+    let bounds = |fixed: &&Fixed| match fixed {
+        Fixed::Present(_) => true,
+        // In the order of ids it is where the index of its field begins.
+        Fixed::Absent(_) => branch.keys.is_empty(),
+        _ => false,
+    };
     let bounds = Branch {
         fixed: branch.fixed.iter().filter(bounds).copied().collect(),
         ..Branch::default()

@@ -60,11 +60,15 @@ pub(super) async fn total(
         let count = user_search::count(connection, search, None).await?;
         return Ok(exact(count));
     }
-    let estimate = match found.estimate {
-        Some(estimate) => estimate,
-        None => user_search::estimate(connection, search).await?,
+    let (estimate, are_surely_more) = match (&found.sample, found.estimate) {
+        (Some(sample), _) => (sample.estimate, sample.tells_more_than(EXACT_UP_TO)),
+        (None, Some(estimate)) => (estimate, estimate > EXACT_UP_TO * TRUST),
+        (None, None) => {
+            let estimate = user_search::estimate(connection, search).await?;
+            (estimate, estimate > EXACT_UP_TO * TRUST)
+        }
     };
-    if estimate <= EXACT_UP_TO * TRUST {
+    if !are_surely_more {
         search.look_up(connection).await?;
         let bound = Some(EXACT_UP_TO + 1);
         let count = user_search::count(connection, search, bound).await?;

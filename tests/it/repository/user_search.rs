@@ -20,7 +20,7 @@ use user_management::{
     },
     infra::random::{Random, SeededRandom},
     repository::{
-        user_search::{self, PageOf, Scope, Search, Word},
+        user_search::{self, PageOf, Scope, Search, Word, with_implied_times},
         users::insert,
     },
 };
@@ -102,8 +102,13 @@ impl Dice {
         user.is_professional = self.one_in(4);
         user.locked_at = self.one_in(7).then(noon);
         user.deletion_due_at = self.one_in(9).then(noon);
-        user.last_login_at = (!self.one_in(3)).then(|| self.time());
         user.created_at = self.time();
+        // Mostly after the account was made, and never long before it: bounds follow from that.
+        let earliest = match self.one_in(10) {
+            true => user.created_at - TimeDelta::hours(50),
+            false => user.created_at,
+        };
+        user.last_login_at = (!self.one_in(3)).then(|| self.time().max(earliest));
         user
     }
 
@@ -229,8 +234,8 @@ async fn a_search_finds_what_a_plain_filter_lets_pass_in_the_order_of_a_plain_so
         all.push(user);
     }
     let ids = |users: &[(User, Place)]| users.iter().map(|(user, _)| user.id).collect::<Vec<_>>();
-    let mut found_some = 0;
-    for _ in 0..250 {
+    let (mut found_some, mut narrowed) = (0, 0);
+    for _ in 0..400 {
         let filter = dice.filter(&all);
         let order = dice.order(&filter);
         let wanted: Vec<_> = expected(&all, &filter, &order)
@@ -239,11 +244,13 @@ async fn a_search_finds_what_a_plain_filter_lets_pass_in_the_order_of_a_plain_so
             .collect();
         let typed = filter.text.iter().flat_map(|text| text.words());
         let words: Vec<Word> = typed.map(|word| Word::new(word, Scope::Names)).collect();
+        let filter = with_implied_times(&mut conn, filter.clone()).await.unwrap();
+        narrowed += usize::from(filter.logged_in_since.is_some());
         let mut search = Search {
             filter: &filter,
             words,
             order: &order,
-            everybody: dice.pick(&[1_500, 1_000_000]),
+            everybody: dice.pick(&[1_500, 20_000, 1_000_000]),
             gathered_up_to: dice.pick(&[0, 3_000]),
         };
         found_some += usize::from(wanted.len() > 7);
@@ -294,7 +301,47 @@ async fn a_search_finds_what_a_plain_filter_lets_pass_in_the_order_of_a_plain_so
             .unwrap();
         assert_eq!(count, wanted.len().min(3) as u64);
     }
-    assert!(found_some > 100, "{found_some} searches had several pages");
+    assert!(found_some > 150, "{found_some} searches had several pages");
+    assert!(
+        narrowed > 20,
+        "{narrowed} filters told when users logged in"
+    );
+}
+
+#[tokio::test]
+async fn bounds_of_times_follow_from_one_another() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let noon = after(TimeDelta::zero());
+    let filter = UserFilter {
+        created: TimeRange {
+            from: Some(noon - TimeDelta::hours(5)),
+            to: None,
+        },
+        inactive_since: Some(noon),
+        ..UserFilter::default()
+    };
+    let mut narrowed = async || with_implied_times(&mut conn, filter.clone()).await.unwrap();
+    let bounded = narrowed().await;
+    assert_eq!(bounded.created.to, Some(noon));
+    assert_eq!(bounded.logged_in_since, filter.created.from);
+    // Who came from elsewhere may have logged in there.
+    let mut conn = db.pool.acquire().await.unwrap();
+    for (number, hours) in [(1, -3), (2, 7), (3, 2)] {
+        let mut user = user(number);
+        user.last_login_at = Some(user.created_at - TimeDelta::hours(hours));
+        insert(&mut conn, &user, &hash(number), &told())
+            .await
+            .unwrap();
+    }
+    let bounded = narrowed().await;
+    assert_eq!(bounded.created.to, Some(noon + TimeDelta::hours(7)));
+    let since = Some(noon - TimeDelta::hours(12));
+    assert_eq!(bounded.logged_in_since, since);
+    // What has no bounds of times stays as it is.
+    let none = UserFilter::default();
+    let same = with_implied_times(&mut conn, none.clone()).await.unwrap();
+    assert_eq!(same, none);
 }
 
 #[tokio::test]
@@ -318,13 +365,30 @@ async fn statistics_tell_about_how_many_there_are() {
         is_professional: Some(true),
         ..UserFilter::default()
     };
-    let search = Search {
+    let order = UserOrder::default();
+    let mut search = Search {
         filter: &filter,
         words: Vec::new(),
-        order: &UserOrder::default(),
+        order: &order,
         everybody: 400,
         gathered_up_to: 3_000,
     };
     let estimate = user_search::estimate(&mut conn, &search).await.unwrap();
     assert!((80..=120).contains(&estimate), "{estimate}");
+    // A look at all of them tells how many there are, and trusts itself as far as they are on many pages.
+    let page = PageOf {
+        after: None,
+        backwards: false,
+        skip: 0,
+        limit: 7,
+    };
+    let found = user_search::find_page(&mut conn, &mut search, page)
+        .await
+        .unwrap();
+    let sample = found.sample.unwrap();
+    assert_eq!(
+        (found.users.len(), found.total, sample.estimate),
+        (7, Some(100), 100)
+    );
+    assert!(sample.tells_more_than(1) && !sample.tells_more_than(99));
 }
