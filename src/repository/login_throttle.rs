@@ -127,6 +127,27 @@ async fn find_wait(
     }))
 }
 
+/// Until when attempts on an identifier are refused, by whatever client has to wait longest; none: nobody waits.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn find_blocked_until(
+    connection: &mut PgConnection,
+    key: &[u8; 32],
+    now_override: Option<DateTime<Utc>>,
+) -> Result<Option<DateTime<Utc>>> {
+    let until = sqlx::query_scalar(
+        "select max(blocked_until) from login_throttle \
+         where key = $1 and blocked_until > coalesce($2, clock_timestamp())",
+    )
+    .bind(key.as_slice())
+    .bind(now_override)
+    .fetch_one(connection)
+    .await?;
+    Ok(until)
+}
+
 /// Takes back the charge of an attempt whose password was never looked at, and the wait that it
 /// caused: the one before it was over, or the attempt would not have been admitted.
 ///

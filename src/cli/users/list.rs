@@ -123,7 +123,24 @@ fn row(user: &User) -> [String; 7] {
 }
 
 pub(super) async fn show(options: Show) -> anyhow::Result<()> {
-    let user = Session::with(async |session| options.who.find(session).await).await?;
-    let user = UserJson::from(user);
-    options.format.print(&user, |user| user.table().to_string())
+    let (user, locked_out_until) = Session::with(async |session| {
+        let user = options.who.find(session).await?;
+        let login = &session.app.services.login;
+        let until = login.find_lockout(&session.ctx, &user).await?;
+        Ok((user, until))
+    })
+    .await?;
+    let mut states = state(&user);
+    if locked_out_until.is_some() {
+        states = format!("locked out,{states}");
+    }
+    // What failed logins bring about is no part of the account: programs read its columns.
+    options.format.print(&UserJson::from(user), |user| {
+        let mut table = user.table();
+        table.row(["state", &states]);
+        if locked_out_until.is_some() {
+            table.row(["locked_out_until", &output::time(locked_out_until)]);
+        }
+        table.to_string()
+    })
 }

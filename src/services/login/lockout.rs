@@ -12,6 +12,7 @@ use crate::{
     domain::{
         audit::Action,
         id::{RequestId, UserId},
+        permission::Permission,
         token::{OneTimeToken, Purpose, UNLOCK_LIFETIME},
         user::User,
     },
@@ -171,6 +172,23 @@ impl Login {
     pub(in crate::services) fn throttle_keys(&self, user: &User) -> Vec<[u8; 32]> {
         let names = user.login_names();
         names.iter().map(|name| self.key(name)).collect()
+    }
+
+    /// Until when the account takes no logins after failed ones, by whatever name and from whatever client; none:
+    /// nobody has to wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`]; if the database fails.
+    pub async fn find_lockout(&self, ctx: &Ctx, user: &User) -> Result<Option<DateTime<Utc>>> {
+        ctx.require_on(Permission::ReadUser, user.id)?;
+        let now = self.platform.clock.database_override();
+        let mut connection = self.platform.pool.acquire().await?;
+        let mut until = None;
+        for key in self.throttle_keys(user) {
+            until = until.max(login_throttle::find_blocked_until(&mut connection, &key, now).await?);
+        }
+        Ok(until)
     }
 
     /// Ends the lockout of an account in the caller's transaction; answers whether there was one.

@@ -244,6 +244,39 @@ async fn a_user_is_managed_from_the_first_day_to_the_last() {
 }
 
 #[tokio::test]
+async fn who_is_locked_or_locked_out_by_failed_logins_is_shown_so() {
+    let (_database, program) = start().await;
+    let program = program.set("MAX_LOGIN_ATTEMPTS", "2");
+    create(&program, "ada", &["--verified"]).await;
+    let show = async || run(&program, &["show", "ada"]).await.expect(0).stdout;
+    let has = |shown: &str, name: &str, value: &str| {
+        let mut lines = shown.lines().filter_map(|line| line.split_once("  "));
+        lines.any(|(it, rest)| it == name && rest.trim().starts_with(value))
+    };
+    let shown = show().await;
+    assert!(has(&shown, "state", "verified"), "{shown}");
+    assert!(!shown.contains("locked_out_until"), "{shown}");
+
+    let reset = ["users", "reset-password", "ada", "--password-stdin"];
+    program.run(&reset, "Better*5678\n").await.expect(0);
+    let server = program.serve().await;
+    for _ in 0..2 {
+        assert_eq!(server.log_in("ada@example.com").await.status(), 401);
+    }
+    server.stop().await;
+    let shown = show().await;
+    assert!(has(&shown, "state", "locked out,verified"), "{shown}");
+    assert!(has(&shown, "locked_out_until", "20"), "{shown}");
+
+    run(&program, &["unlock", "ada"]).await.expect(0);
+    run(&program, &["lock", "ada"]).await.expect(0);
+    let shown = show().await;
+    assert!(has(&shown, "state", "locked,verified"), "{shown}");
+    assert!(has(&shown, "locked_at", "20"), "{shown}");
+    assert!(!shown.contains("locked_out_until"), "{shown}");
+}
+
+#[tokio::test]
 async fn the_last_administrator_stays_and_who_tried_is_audited() {
     let (database, program) = start().await;
     create(&program, "chief", &["--role", "ADMIN"]).await;

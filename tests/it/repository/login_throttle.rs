@@ -4,7 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use user_management::{
     domain::lockout::{Charge, LockoutPolicy},
-    repository::login_throttle::{self, Bucket, charge, clear, clear_all, refund, sweep},
+    repository::login_throttle::{
+        self, Bucket, charge, clear, clear_all, find_blocked_until, refund, sweep,
+    },
 };
 
 use super::{after, named, noon};
@@ -196,6 +198,26 @@ async fn all_buckets_of_a_name_are_forgiven_together() {
         !clear_all(&mut conn, &KEY, Some(over)).await.unwrap(),
         "the wait was over"
     );
+}
+
+#[tokio::test]
+async fn a_name_is_blocked_until_whoever_waits_longest_may_try_again() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    try_at(&mut conn, EVERYBODY, noon()).await;
+    let blocked_until = async |conn: &mut PgConnection, seconds| {
+        let now = after(TimeDelta::seconds(seconds));
+        find_blocked_until(conn, &KEY, Some(now)).await.unwrap()
+    };
+    assert_eq!(blocked_until(&mut conn, 0).await, None);
+    block_rest(&mut conn).await;
+    block(&mut conn, DEVICE).await;
+    let over = after(TimeDelta::seconds(30));
+    assert_eq!(try_at(&mut conn, DEVICE, over).await, REACHED);
+    let last = Some(after(TimeDelta::seconds(90)));
+    assert_eq!(blocked_until(&mut conn, 0).await, last);
+    assert_eq!(blocked_until(&mut conn, 89).await, last);
+    assert_eq!(blocked_until(&mut conn, 90).await, None);
 }
 
 /// Charges the four that are left until everybody is blocked.
