@@ -23,7 +23,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(super) enum Command {
     /// Apply the migrations that the database lacks; `serve` does so too.
-    Migrate,
+    Migrate(MigrateOptions),
     /// Tell which database it is, whether it answers and is up to date, and how large it is.
     Status(StatusOptions),
     /// Drop everything that the service keeps in the database, and migrate it afresh.
@@ -41,6 +41,13 @@ pub(super) enum Command {
 
 /// How to tell it.
 #[derive(Debug, Clone, Copy, Args)]
+pub(super) struct MigrateOptions {
+    #[command(flatten)]
+    format: Format,
+}
+
+/// How to tell it.
+#[derive(Debug, Clone, Copy, Args)]
 pub(super) struct StatusOptions {
     #[command(flatten)]
     format: Format,
@@ -54,6 +61,8 @@ pub(super) struct ResetOptions {
     /// Do it in production too, and while the service runs.
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<Exit> {
@@ -61,16 +70,31 @@ pub(super) async fn run(command: Command) -> anyhow::Result<Exit> {
     let config = runtime::load_config()?;
     let database = Database::of_command(&config).await?;
     let done = match command {
-        Command::Migrate => {
-            let migrated = pool::migrate(&database.options).await;
-            migrated.map(|()| Exit::Done)
-        }
+        Command::Migrate(options) => migrate(options, &database).await,
         Command::Status(options) => status(options, &database).await,
         Command::Reset(options) => reset(options, &config, &database).await,
         Command::Adopt(options) => adopt::run(options, &config, &database).await,
     };
     database.close().await?;
     done
+}
+
+/// What `db migrate` did, as programs read it.
+#[derive(Serialize)]
+struct Migrated {
+    /// How many migrations were applied.
+    applied: usize,
+}
+
+async fn migrate(options: MigrateOptions, database: &Database) -> anyhow::Result<Exit> {
+    let applied = pool::migrate(&database.options).await?;
+    options
+        .format
+        .print(&Migrated { applied }, |_| match applied {
+            0 => "nothing to do: the schema is up to date\n".to_owned(),
+            some => format!("{} applied\n", output::count(some as u64, "migrations")),
+        })?;
+    Ok(Exit::Done)
 }
 
 /// `db status` as programs read it.
@@ -216,6 +240,14 @@ fn mebibytes(bytes: i64) -> String {
     )
 }
 
+/// What `db reset` did, as programs read it.
+#[derive(Serialize)]
+struct Emptied {
+    database: String,
+    /// How many tables, functions and types were dropped before it was migrated afresh.
+    dropped: usize,
+}
+
 async fn reset(
     options: ResetOptions,
     config: &Config,
@@ -239,9 +271,15 @@ async fn reset(
     options.consent.ask(&question, name)?;
     match schema.reset(&ctx, options.force).await? {
         Reset::Done { dropped } => {
-            output::print(&format!(
-                "the database {name} is empty and migrated; {dropped} tables, functions and types were dropped\n"
-            ))?;
+            let database = name.clone();
+            options
+                .format
+                .print(&Emptied { database, dropped }, |emptied| {
+                    format!(
+                        "the database {} is empty and migrated; {dropped} tables, functions and types were dropped\n",
+                        emptied.database
+                    )
+                })?;
             Ok(Exit::Done)
         }
         Reset::NotOurs => refuse("the database has a table `users` that isn't ours"),

@@ -7,13 +7,49 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use clap::Args;
+use serde::Serialize;
 
+use super::output::Format;
 use crate::config::Config;
 
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_millis(2500);
 
-pub(super) fn run(config: &Config) -> anyhow::Result<()> {
+/// How to tell it.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    format: Format,
+}
+
+/// What the server answered, as programs read it.
+#[derive(Serialize)]
+struct Health {
+    address: SocketAddr,
+    is_ready: bool,
+    /// Why it isn't.
+    problem: Option<String>,
+}
+
+pub(super) fn run(options: Options, config: &Config) -> anyhow::Result<()> {
+    let address = address(config);
+    let asked = ask(address);
+    let health = Health {
+        address,
+        is_ready: asked.is_ok(),
+        problem: asked.as_ref().err().map(|error| format!("{error:#}")),
+    };
+    if asked.is_ok() || options.format.is_json() {
+        options
+            .format
+            .print(&health, |_| format!("the server at {address} is ready\n"))?;
+    }
+    asked
+}
+
+/// Where the server listens, as it is reached from this machine.
+fn address(config: &Config) -> SocketAddr {
     let mut address: SocketAddr = config.server.bind_address;
     match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
@@ -24,6 +60,11 @@ pub(super) fn run(config: &Config) -> anyhow::Result<()> {
         }
         SocketAddr::V4(_) | SocketAddr::V6(_) => {}
     }
+    address
+}
+
+/// Asks the server whether it is ready.
+fn ask(address: SocketAddr) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)
         .with_context(|| format!("nobody listens on {address}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;

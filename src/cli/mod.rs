@@ -58,9 +58,9 @@ enum Command {
     /// Send mail and do the other work behind requests, apart from the server.
     Worker,
     /// The same as `db migrate`.
-    Migrate,
+    Migrate(db::MigrateOptions),
     /// Ask the server at BIND_ADDRESS whether it is ready: exit code 0 if it is.
-    Health,
+    Health(health::Options),
     /// Print the OpenAPI document.
     Openapi,
     /// Manage users.
@@ -94,8 +94,12 @@ impl Cli {
         {
             Command::Serve(options) => runtime::block_on(serve::run(options)),
             Command::Worker => runtime::block_on(worker::run()),
-            Command::Migrate => return end(runtime::block_on(db::run(db::Command::Migrate))),
-            Command::Health => runtime::load_config().and_then(|config| health::run(&config)),
+            Command::Migrate(options) => {
+                return end(runtime::block_on(db::run(db::Command::Migrate(options))));
+            }
+            Command::Health(options) => {
+                runtime::load_config().and_then(|config| health::run(options, &config))
+            }
             Command::Openapi => openapi::run(),
             Command::Users(command) => runtime::block_on(users::run(command)),
             Command::Keys(command) => runtime::block_on(keys::run(command)),

@@ -80,6 +80,20 @@ pub(super) fn yes_or_no(yes: bool) -> &'static str {
     if yes { "yes" } else { "no" }
 }
 
+/// `1 user`, `2 users`: so many of what is called so where there are several.
+pub(super) fn count(number: u64, many: &str) -> String {
+    format!("{number} {}", called(number, many))
+}
+
+/// What so many are called, by what several are called.
+pub(super) fn called(number: u64, many: &str) -> &str {
+    match (number, many) {
+        (1, "entries") => "entry",
+        (1, many) => many.strip_suffix('s').unwrap_or(many),
+        (_, many) => many,
+    }
+}
+
 /// A table whose columns are as wide as what is in them. What could move a terminal's cursor or turn
 /// the direction of writing is shown as an escape.
 #[derive(Debug)]
@@ -154,6 +168,18 @@ mod tests {
              日本  MANAGER  a\\u{1b}[31m\\nb\\u{202e}\n"
         );
         assert_eq!(Table::new(&[]).to_string(), "");
+    }
+
+    #[test]
+    fn one_is_called_otherwise_than_several() {
+        for (number, many, told) in [
+            (1, "users", "1 user"),
+            (0, "users", "0 users"),
+            (1, "entries", "1 entry"),
+            (2, "entries", "2 entries"),
+        ] {
+            assert_eq!(count(number, many), told);
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub async fn connect_alone(options: &PgConnectOptions) -> Result<PgConnection> {
     Ok(PgConnection::connect_with(&options).await?)
 }
 
-/// Applies the migrations that the database lacks.
+/// Applies the migrations that the database lacks: answers how many were applied meanwhile.
 ///
 /// # Errors
 ///
@@ -78,7 +78,7 @@ pub async fn connect_alone(options: &PgConnectOptions) -> Result<PgConnection> {
 /// # Concurrency
 ///
 /// Under an advisory lock: of several instances that start at once one migrates, the others wait.
-pub async fn migrate(options: &PgConnectOptions) -> anyhow::Result<()> {
+pub async fn migrate(options: &PgConnectOptions) -> anyhow::Result<usize> {
     let mut connection = PgConnection::connect_with(options)
         .await
         .context("can't connect to the database")?;
@@ -91,11 +91,15 @@ pub async fn migrate(options: &PgConnectOptions) -> anyhow::Result<()> {
             bail!("the database has a table `users` that isn't ours: use another database")
         }
     }
+    let before = schema::applied_migrations(&mut connection).await?.len();
     MIGRATIONS
         .run(&mut connection)
         .await
         .context("can't migrate the database")?;
-    connection.close().await.context("can't leave the database")
+    let after = schema::applied_migrations(&mut connection).await?.len();
+    let left = connection.close().await;
+    left.context("can't leave the database")?;
+    Ok(after.saturating_sub(before))
 }
 
 /// Asks the database for a sign of life.

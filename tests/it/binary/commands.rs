@@ -6,7 +6,8 @@ use std::{
     thread,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use user_management::repository::pool::MIGRATIONS;
 
 use crate::support::{
     binary::{Program, is_named_by_a_process},
@@ -23,13 +24,25 @@ async fn migrate_brings_an_empty_database_up_to_date_and_may_be_run_again() {
             .unwrap();
     }
     let program = Program::on(&database);
-    for command in [&["migrate"][..], &["db", "migrate"], &["migrate"]] {
-        program.run(command, "").await.expect(0);
+    let nothing = "nothing to do: the schema is up to date";
+    let applied = format!("{} migrations applied", MIGRATIONS.iter().count());
+    for (command, said) in [
+        (&["migrate"][..], &*applied),
+        (&["db", "migrate"], nothing),
+        (&["migrate"], nothing),
+    ] {
+        let finished = program.run(command, "").await.expect(0);
+        assert_eq!(finished.stdout, said);
         let users: i64 = sqlx::query_scalar("select count(*) from users")
             .fetch_one(&database.pool)
             .await
             .unwrap();
         assert_eq!(users, 0);
+    }
+    for command in [&["migrate"][..], &["db", "migrate"]] {
+        let command = [command, &["--json"]].concat();
+        let told = program.run(&command, "").await.expect(0).stdout;
+        assert_eq!(told.parse::<Value>().unwrap(), json!({"applied": 0}));
     }
 }
 
@@ -66,11 +79,22 @@ async fn health_is_0_when_the_server_is_ready_and_else_1_with_a_reason() {
     assert!(bound.starts_with("0.0.0.0:"));
     for address in [bound, &server.address()] {
         let program = program.clone().set("BIND_ADDRESS", address);
-        program.run(&["health"], "").await.expect(0);
+        let said = program.run(&["health"], "").await.expect(0).stdout;
+        assert!(said.ends_with(" is ready"), "{said}");
+        let told = program.run(&["health", "--json"], "").await.expect(0);
+        let told: Value = told.stdout.parse().unwrap();
+        assert_eq!(
+            told,
+            json!({"address": server.address(), "is_ready": true, "problem": null})
+        );
     }
     let asking = program.set("BIND_ADDRESS", bound);
     server.stop().await;
+    let told = asking.run(&["health", "--json"], "").await.expect(1);
+    let told: Value = told.stdout.parse().unwrap();
+    assert_eq!(told["is_ready"], false);
     let finished = asking.run(&["health"], "").await.expect(1);
+    assert!(finished.stdout.is_empty(), "{}", finished.stdout);
     assert!(
         finished.stderr.contains("nobody listens on"),
         "{}",

@@ -107,6 +107,10 @@ async fn reset_empties_what_is_ours_and_migrates_afresh() {
     );
     assert_eq!(users(&database).await, 0);
     assert_eq!(picture(&database.pool).await.len(), migrated.len() - 1);
+    let again = ["db", "reset", "--yes", "--json"];
+    let again = json(&program, &again, 0).await;
+    assert_eq!(again["database"], database.connect_options().get_database().unwrap());
+    assert!(again["dropped"].as_u64().unwrap() > 10, "{again}");
     // It works as a new one does.
     with_a_user(&database).await;
     assert_eq!(users(&database).await, 1);

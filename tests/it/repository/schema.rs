@@ -61,7 +61,7 @@ async fn times_have_a_zone_and_every_reference_an_index() {
 #[tokio::test]
 async fn migrating_again_changes_nothing() {
     let db = TestDatabase::create().await;
-    pool::migrate(&db.connect_options()).await.unwrap();
+    assert_eq!(pool::migrate(&db.connect_options()).await.unwrap(), 0);
     let applied: i64 = sqlx::query_scalar("select count(*) from _sqlx_migrations where success")
         .fetch_one(&db.pool)
         .await
