@@ -91,10 +91,10 @@ struct Filters {
     /// From this address.
     #[arg(long, value_name = "ADDRESS")]
     client_address: Option<String>,
-    /// Not before this time, such as 2026-11-21T12:00:00Z.
+    /// Not before this time, such as 2026-11-21 or 2026-11-21T12:00:00Z.
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
-    /// Before this time.
+    /// Before this time, or the end of this day.
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
 }

@@ -19,6 +19,7 @@ pub mod locale;
 pub mod lockout;
 pub mod login_name;
 pub mod message;
+pub mod moment;
 pub mod nickname;
 pub mod outbox;
 pub mod page;

@@ -1,9 +1,10 @@
 //! Which users somebody asks for, in the words of a request or of a command line.
 
-use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     locale::Locale,
+    moment,
     role::Role,
     user_order::UserOrder,
     user_search::{SearchText, Status, TextMatch, UserFilter},
@@ -66,10 +67,10 @@ impl UserSelection {
             "role" => filter.roles = list(text, role)?,
             "status" => filter.statuses = list(text, status)?,
             "is_professional" => filter.is_professional = Some(truth(text)?),
-            "created_from" => filter.created.from = Some(time(text, false)?),
-            "created_to" => filter.created.to = Some(time(text, true)?),
-            "last_login_from" => filter.last_login.from = Some(time(text, false)?),
-            "last_login_to" => filter.last_login.to = Some(time(text, true)?),
+            "created_from" => filter.created.from = Some(moment::first(text)?),
+            "created_to" => filter.created.to = Some(moment::last(text)?),
+            "last_login_from" => filter.last_login.from = Some(moment::first(text)?),
+            "last_login_to" => filter.last_login.to = Some(moment::last(text)?),
             "inactive_for" => self.inactive_for = Some(span(text)?),
             "locale" => filter.locales = list(text, Locale::parse)?,
             _ => return Err(Rule::one_of(&Self::NAMES)),
@@ -156,35 +157,6 @@ fn span(text: &str) -> Result<TimeDelta, Rule> {
     .ok_or(INVALID)
 }
 
-/// A time (RFC 3339) or a day in UTC: of a day its first moment, or its last.
-fn time(text: &str, is_end: bool) -> Result<DateTime<Utc>, Rule> {
-    const INVALID: Rule = Rule::new(
-        "invalid_time",
-        "must be a time such as 2026-11-21T08:15:00Z, or a day such as 2026-11-21",
-    );
-    let time = if let Ok(day) = text.parse::<NaiveDate>() {
-        let start = day.and_time(NaiveTime::MIN).and_utc();
-        if is_end {
-            let next = start.checked_add_days(Days::new(1)).ok_or(INVALID)?;
-            next - TimeDelta::microseconds(1)
-        } else {
-            start
-        }
-    } else {
-        // A plus that nobody escaped in a query has become a blank.
-        let text = text.replace(' ', "+");
-        DateTime::parse_from_rfc3339(&text)
-            .map_err(|_| INVALID)?
-            .to_utc()
-    };
-    // What PostgreSQL can tell.
-    if (1..=9999).contains(&time.year()) {
-        Ok(time)
-    } else {
-        Err(INVALID)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,34 +194,8 @@ mod tests {
     }
 
     #[test]
-    fn a_day_begins_with_its_first_and_ends_with_its_last_moment() {
-        for (text, is_end, read) in [
-            ("2026-11-21", false, "2026-11-21T00:00:00+00:00"),
-            ("2026-11-21", true, "2026-11-21T23:59:59.999999+00:00"),
-            ("2026-11-21T08:15:00Z", true, "2026-11-21T08:15:00+00:00"),
-            (
-                "2026-11-21T08:15:00 02:00",
-                false,
-                "2026-11-21T06:15:00+00:00",
-            ),
-        ] {
-            assert_eq!(time(text, is_end).unwrap().to_rfc3339(), read);
-        }
-        for bad in [
-            "",
-            "today",
-            "2026-13-01",
-            "2026-11-21 08:15",
-            "262000-01-01",
-            "0000-01-01",
-        ] {
-            assert!(time(bad, true).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
     fn what_is_reckoned_from_now_and_the_order_follow_from_what_is_asked() {
-        let now = time("2026-11-21T12:00:00Z", false).unwrap();
+        let now = moment::first("2026-11-21T12:00:00Z").unwrap();
         let mut selection = UserSelection::default();
         assert_eq!(selection.at(now), UserFilter::default());
         assert_eq!(selection.in_order(None), UserOrder::default());

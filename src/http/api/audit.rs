@@ -195,12 +195,12 @@ struct FilterParams {
     /// Where it came from
     #[param(required = false, example = "203.0.113.7")]
     client_address: String,
-    /// Not before this time
+    /// Not before this time; a day counts from its beginning; for example `2026-01-01`
     #[param(required = false)]
-    from: DateTime<Utc>,
-    /// Before this time
+    from: String,
+    /// Before this time; a day counts to its end; for example `2026-12-31T12:00:00Z`
     #[param(required = false)]
-    to: DateTime<Utc>,
+    to: String,
 }
 
 /// Browse the audit log

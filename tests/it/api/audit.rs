@@ -72,6 +72,12 @@ async fn the_newest_come_first_and_filters_combine() {
         ("from=2026-01-02T03:05:00Z".to_owned(), 1),
         ("from=2026-01-02T04:09:05%2B01:00".to_owned(), 1),
         ("to=2026-01-02T03:04:05Z".to_owned(), 0),
+        (
+            "from=2026-01-02&to=2026-01-02&action=user_unlocked".to_owned(),
+            1,
+        ),
+        ("from=2026-01-03".to_owned(), 0),
+        ("to=2026-01-01".to_owned(), 0),
     ] {
         let found = items(&app, &admin, &format!("/audit-log?{query}")).await;
         assert_eq!(found.len(), expected, "{query}");

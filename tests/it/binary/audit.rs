@@ -71,6 +71,14 @@ async fn the_log_is_verified_shown_and_exported() {
     assert_eq!(two["items"].as_array().unwrap().len(), 2);
     assert_eq!(two["items"][0]["action"], "session_opened");
 
+    for (command, found) in [
+        (["audit", "list", "--json", "--from", "2026-01-31"], 2),
+        (["audit", "list", "--json", "--to", "2026-01-31"], 0),
+    ] {
+        let listed = json(&program.run(&command, "").await.expect(0));
+        assert_eq!(listed["items"].as_array().unwrap().len(), found, "{listed}");
+    }
+
     let wrong = program
         .run(&["audit", "list", "--action", "nonsense"], "")
         .await;
