@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{Stream, stream};
+use sha2::{Digest as _, Sha256};
 use tracing::instrument;
 
 use crate::{
@@ -60,7 +61,7 @@ impl AuditLog {
     /// # Errors
     ///
     /// [`Error::Forbidden`](crate::error::Error::Forbidden) but for administrators;
-    /// [`Error::Invalid`](crate::error::Error::Invalid) for a cursor that isn't ours.
+    /// [`Error::Invalid`](crate::error::Error::Invalid) for a cursor that isn't ours, or of another filter.
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn browse(
         &self,
@@ -70,11 +71,12 @@ impl AuditLog {
         limit: u32,
     ) -> Result<Entries> {
         ctx.require(Permission::ReadAuditLog)?;
-        let after = self.position(LOG, cursor)?;
+        let list = fingerprint(filter);
+        let after = self.position(&list, cursor)?;
         let limit = limit.min(MAX_LIMIT);
         let mut connection = self.platform.pool.acquire().await?;
         let found = audit_log::list(&mut connection, filter, after, limit + 1).await?;
-        self.page(LOG, found, limit)
+        self.page(&list, found, limit)
     }
 
     /// All entries that a filter lets pass, newest first, in batches. No connection is held while one is
@@ -173,4 +175,13 @@ impl AuditLog {
     fn position(&self, list: &[u8], cursor: Option<&str>) -> Result<Option<Position>> {
         cursor.map(|text| self.cursors.open(list, text)).transpose()
     }
+}
+
+/// What tells lists apart, however a filter was written.
+fn fingerprint(filter: &AuditFilter) -> Vec<u8> {
+    Sha256::new()
+        .chain_update(LOG)
+        .chain_update(format!("{filter:?}"))
+        .finalize()
+        .to_vec()
 }

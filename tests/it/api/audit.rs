@@ -124,6 +124,35 @@ async fn pages_go_on_where_they_ended_though_entries_come() {
 }
 
 #[tokio::test]
+async fn a_cursor_leads_on_under_its_own_filter_only() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    for _ in 0..3 {
+        app.log_in("admin@example.com").await.expect(200);
+    }
+    let ask = async |query: &str| {
+        let path = format!("/audit-log?{query}");
+        app.get(&path).by(&admin).send().await
+    };
+    let opened = format!("action=session_opened&actor={}", admin.id);
+    let page = ask(&format!("{opened}&limit=1")).await.expect(200).json();
+    let cursor = page["next_cursor"].as_str().unwrap();
+    for query in [
+        String::new(),
+        "action=session_opened".to_owned(),
+        format!("{opened}&outcome=success"),
+    ] {
+        let refused = ask(&format!("{query}&cursor={cursor}")).await.expect(422);
+        assert_eq!(refused.invalid_fields(), ["query.cursor invalid_cursor"]);
+    }
+    // However the filter is written, and however long the page is.
+    let actor = admin.id.to_string().to_uppercase();
+    let same = format!("limit=2&actor={actor}&action=session_opened&cursor={cursor}");
+    let next = ask(&same).await.expect(200).json();
+    assert_eq!(next["items"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn what_is_unknown_or_wrong_is_told_with_what_there_is() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
