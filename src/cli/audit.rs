@@ -243,10 +243,15 @@ fn as_json(verified: &Verification) -> serde_json::Value {
 }
 
 fn as_text(verified: &Verification) -> String {
-    let mut text = format!(
-        "{} entries are as they were written; {} wait for their places in the chain\n",
-        verified.entries, verified.waiting
-    );
+    let entries = match verified.entries {
+        1 => "1 entry is as it was written".to_owned(),
+        some => format!("{some} entries are as they were written"),
+    };
+    let waiting = match verified.waiting {
+        1 => "1 waits for its place".to_owned(),
+        some => format!("{some} wait for their places"),
+    };
+    let mut text = format!("{entries}; {waiting} in the chain\n");
     if let Some(anchor) = verified.anchor {
         let at = anchor.removed_at.to_rfc3339_opts(SecondsFormat::Secs, true);
         text += &format!(

@@ -263,7 +263,7 @@ async fn reset(
     let name = &status.facts.name;
     let users = status
         .users
-        .map_or_else(String::new, |users| format!(", with {users} user(s)"));
+        .map_or_else(String::new, |users| format!(", with {}", output::count(users, "users")));
     let question = format!(
         "This drops all that the service keeps in {}{users}.",
         without_password(&database.options)
@@ -284,7 +284,8 @@ async fn reset(
         }
         Reset::NotOurs => refuse("the database has a table `users` that isn't ours"),
         Reset::InUse { sessions } => refuse(&format!(
-            "the service uses the database, in {sessions} session(s): stop it, or give --force"
+            "the service uses the database, in {sessions} {}: stop it, or give --force",
+            output::called(sessions.unsigned_abs(), "sessions")
         )),
         Reset::Unknown { migrations } => refuse(&format!(
             "the database has migrations that this program doesn't know or knows otherwise ({}): what only they made \

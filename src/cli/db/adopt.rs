@@ -207,9 +207,11 @@ fn as_json(run: Run, adoption: &Adoption) -> serde_json::Value {
 }
 
 fn in_words(run: Run, summary: &Summary) -> String {
-    let mut text = match run {
-        Run::Trial => format!("{} user(s) would be taken over", summary.users),
-        Run::Real => format!("{} user(s) were taken over", summary.users),
+    let users = |number| output::count(number, "users");
+    let mut text = match (run, summary.users) {
+        (Run::Trial, some) => format!("{} would be taken over", users(some)),
+        (Run::Real, 1) => "1 user was taken over".to_owned(),
+        (Run::Real, some) => format!("{} were taken over", users(some)),
     };
     text += match summary.findings.is_empty() {
         true => ", each as he is.\n",
@@ -219,27 +221,35 @@ fn in_words(run: Run, summary: &Summary) -> String {
         text += &format!("  {field:20}  {count}\n");
     }
     if summary.unverified > 0 {
+        let have = match summary.unverified {
+            1 => "1 user hasn't".to_owned(),
+            some => format!("{} haven't", users(some)),
+        };
         text += &format!(
-            "{} user(s) haven't verified their address. Links in the old service's mails verify it no more; each asks for \
-             another mail.\n",
-            summary.unverified
+            "{have} verified their address. Links in the old service's mails verify it no more; each asks for \
+             another mail.\n"
         );
     }
     if summary.locked > 0 {
-        text += &format!("{} user(s) stay locked.\n", summary.locked);
+        text += &match summary.locked {
+            1 => "1 user stays locked.\n".to_owned(),
+            some => format!("{} stay locked.\n", users(some)),
+        };
     }
     if !summary.more_columns.is_empty() {
         let columns = output::printable(&summary.more_columns.join(", "));
-        text += &format!("Nothing is taken from the column(s) {columns}.\n");
+        let called = output::called(summary.more_columns.len() as u64, "columns");
+        text += &format!("Nothing is taken from the {called} {columns}.\n");
     }
     if !summary.has_admin {
         text += "Nobody can log in as administrator: make one by `user-management users create-admin`.\n";
     }
     if summary.other_sessions > 0 {
-        text += &format!(
-            "{} other session(s) use the database: is the old service still running?\n",
-            summary.other_sessions
-        );
+        let use_it = match summary.other_sessions {
+            1 => "1 other session uses".to_owned(),
+            some => format!("{some} other sessions use"),
+        };
+        text += &format!("{use_it} the database: is the old service still running?\n");
     }
     text += match run {
         Run::Trial => "Nothing has been done yet.\n",

@@ -103,7 +103,9 @@ pub(super) async fn run(options: Export) -> anyhow::Result<()> {
         password_hashes: hashes,
     };
     options.told.print(&exported, |exported| {
-        format!("{users} users are in {}\n", exported.file.display())
+        let are = if users == 1 { "is" } else { "are" };
+        let users = output::count(users, "users");
+        format!("{users} {are} in {}\n", exported.file.display())
     })
 }
 

@@ -155,7 +155,9 @@ async fn work(
         if options.is_whole() {
             bail!("stopped: nothing was imported");
         }
-        bail!("stopped: {rows} rows are done; the same command with --resume goes on");
+        let are = if rows == 1 { "is" } else { "are" };
+        let rows = output::count(rows, "rows");
+        bail!("stopped: {rows} {are} done; the same command with --resume goes on");
     };
     let ended = ended.map_err(|error| explain(error, options))?;
     let path = import.errors_file();
@@ -306,13 +308,13 @@ fn summary(import: &UserImport, errors_file: Option<&Path>) -> Value {
 fn text(import: &UserImport, errors_file: Option<&Path>) -> String {
     let counts = import.counts;
     let mut text = format!(
-        "{}{} rows: {} created, {} updated, {} skipped, {} rejected\n",
+        "{}{}: {} created, {} updated, {} skipped, {} rejected\n",
         if import.options.dry_run {
             "dry run of "
         } else {
             ""
         },
-        counts.read(),
+        output::count(counts.read(), "rows"),
         counts.created,
         counts.updated,
         counts.skipped,
@@ -331,7 +333,10 @@ fn judge(import: &UserImport) -> anyhow::Result<()> {
     }
     match import.counts.rejected {
         0 => Ok(()),
-        1 => Err(Refusal("1 row was rejected".to_owned()).into()),
-        many => Err(Refusal(format!("{many} rows were rejected")).into()),
+        rejected => {
+            let were = if rejected == 1 { "was" } else { "were" };
+            let rows = output::count(rejected, "rows");
+            Err(Refusal(format!("{rows} {were} rejected")).into())
+        }
     }
 }

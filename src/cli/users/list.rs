@@ -102,7 +102,8 @@ fn as_table(page: &UserPage) -> String {
     }
     let Total { count, is_estimate } = page.total;
     let about = if is_estimate { "about " } else { "" };
-    let mut text = format!("{table}{} of {about}{count} users", page.items.len());
+    let users = output::count(count, "users");
+    let mut text = format!("{table}{} of {about}{users}", page.items.len());
     if let Some(next) = &page.next {
         text += &format!("; the next ones: --cursor {next}");
     }

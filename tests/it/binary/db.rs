@@ -125,7 +125,7 @@ async fn reset_at_a_terminal_takes_the_name_of_the_database() {
     for typed in ["yes\n", "\n", "\u{4}"] {
         let kept = program.run_at_terminal(&["db", "reset"], typed).await;
         let kept = kept.expect(4);
-        assert!(kept.stderr.contains("with 1 user(s)"), "{}", kept.stderr);
+        assert!(kept.stderr.contains("with 1 user."), "{}", kept.stderr);
         assert!(kept.stderr.contains("nothing was done"), "{}", kept.stderr);
         assert_eq!(users(&database).await, 1);
     }
@@ -203,7 +203,7 @@ async fn adopt_takes_a_database_over_once_and_its_users_log_in() {
         .expect(0);
     for said in [
         "USER  ",
-        "43 user(s) would be taken over",
+        "43 users would be taken over",
         "Nothing has been done yet",
     ] {
         assert!(told.stdout.contains(said), "{}", told.stdout);
@@ -240,10 +240,10 @@ async fn adopt_at_a_terminal_asks_after_its_report() {
     let program = Program::on(&database);
     let kept = program.run_at_terminal(&["db", "adopt"], "no\n").await;
     let kept = kept.expect(4);
-    assert!(kept.stdout.contains("43 user(s) would be taken over"));
+    assert!(kept.stdout.contains("43 users would be taken over"));
     assert_eq!(picture(&database.pool).await, before);
     let done = program.run_at_terminal(&["db", "adopt"], "yes\n").await;
-    assert!(done.expect(0).stdout.contains("43 user(s) were taken over"));
+    assert!(done.expect(0).stdout.contains("43 users were taken over"));
     assert_eq!(users(&database).await, 43);
 }
 

@@ -248,7 +248,7 @@ async fn the_exit_code_tells_what_became_of_it() {
     let trial = import(&program, &["good.csv", "--dry-run"], 0).await;
     assert_eq!(
         trial.stdout,
-        "dry run of 1 rows: 1 created, 0 updated, 0 skipped, 0 rejected"
+        "dry run of 1 row: 1 created, 0 updated, 0 skipped, 0 rejected"
     );
     assert_eq!(table(&database).await.len(), 0);
     import(&program, &["good.csv"], 0).await;

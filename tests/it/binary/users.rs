@@ -100,7 +100,7 @@ async fn users_are_made_listed_and_shown() {
     assert_eq!(lines[0][..5], ["ID", "NICKNAME", "EMAIL", "ROLE", "STATE"]);
     let row = ["ada_l", "ada_l@example.com", "ANONYMOUS", "unverified"];
     assert_eq!(lines[1][1..5], row);
-    assert_eq!(lines[2].join(" "), "1 of 1 users");
+    assert_eq!(lines[2].join(" "), "1 of 1 user");
 
     for name in [
         ada["id"].as_str().unwrap(),
