@@ -19,6 +19,34 @@ pub enum LogTarget {
     StandardError,
 }
 
+/// How much is logged where `RUST_LOG` says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogDetail {
+    /// What somebody should look at. A command does one thing and tells itself what became of that, at a
+    /// terminal beside a bar that shows its progress.
+    Warnings,
+    /// What a service does.
+    Info,
+    /// What it does in detail, with `DEBUG`.
+    Debug,
+}
+
+impl LogDetail {
+    /// That of a service.
+    #[must_use]
+    pub fn of_service(debug: bool) -> Self {
+        if debug { Self::Debug } else { Self::Info }
+    }
+
+    fn filter(self) -> &'static str {
+        match self {
+            Self::Warnings => "warn",
+            Self::Info => "warn,user_management=info",
+            Self::Debug => "info,user_management=debug",
+        }
+    }
+}
+
 /// Bounds of request and hash times, in seconds.
 const SECONDS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
@@ -29,13 +57,9 @@ const SECONDS: &[f64] = &[
 /// # Errors
 ///
 /// If a log was started already.
-pub fn start_log(format: LogFormat, debug: bool, target: LogTarget) -> anyhow::Result<()> {
-    let default = if debug {
-        "info,user_management=debug"
-    } else {
-        "warn,user_management=info"
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+pub fn start_log(format: LogFormat, detail: LogDetail, target: LogTarget) -> anyhow::Result<()> {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(detail.filter()));
     let writer = move || -> Box<dyn io::Write> {
         match target {
             LogTarget::StandardOutput => Box::new(io::stdout()),

@@ -16,7 +16,7 @@ use crate::{
     error::Error,
     repository::{pool, schema::Origin},
     services::schema::{Reset, Schema, Status},
-    telemetry::{self, LogTarget},
+    telemetry::{self, LogDetail, LogTarget},
 };
 
 /// What to do.
@@ -66,7 +66,11 @@ pub(super) struct ResetOptions {
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<Exit> {
-    telemetry::start_log(LogFormat::Text, false, LogTarget::StandardError)?;
+    telemetry::start_log(
+        LogFormat::Text,
+        LogDetail::Warnings,
+        LogTarget::StandardError,
+    )?;
     let config = runtime::load_config()?;
     let database = Database::of_command(&config).await?;
     let done = match command {

@@ -22,7 +22,7 @@ use crate::{
     },
     repository::pool,
     services::Ctx,
-    telemetry::{self, LogTarget},
+    telemetry::{self, LogDetail, LogTarget},
 };
 
 /// Where mail is kept that isn't sent, in the directory of an installation.
@@ -235,14 +235,18 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Logs to standard error, finds the database, migrates it and builds the services. In development
+    /// Logs warnings to standard error, or what `RUST_LOG` picks, finds the database, migrates it and builds the services. In development
     /// without `DATABASE_URL` it uses the database of the running server, or starts it for itself.
     ///
     /// # Errors
     ///
     /// If the settings can't be used, or the database is away.
     pub(super) async fn open() -> anyhow::Result<Self> {
-        telemetry::start_log(LogFormat::Text, false, LogTarget::StandardError)?;
+        telemetry::start_log(
+        LogFormat::Text,
+        LogDetail::Warnings,
+        LogTarget::StandardError,
+    )?;
         let config = load_config()?;
         let directory = data_dir(&config)?;
         let database = Database::of_command(&config).await?;

@@ -26,7 +26,7 @@ use crate::{
     repository::pool,
     services::registration::EnsuredAdmin,
     shutdown::StopSignals,
-    telemetry::{self, LogTarget},
+    telemetry::{self, LogDetail, LogTarget},
 };
 
 /// How often the metrics are tidied up.
@@ -66,7 +66,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     } else {
         (runtime::load_config()?, LogTarget::StandardOutput)
     };
-    telemetry::start_log(config.server.log_format, config.server.debug, target)?;
+    let detail = LogDetail::of_service(config.server.debug);
+    telemetry::start_log(config.server.log_format, detail, target)?;
     let metrics = telemetry::start_metrics()?;
     raise_file_limit();
     let listener = bind(config.server.bind_address, "BIND_ADDRESS").await?;

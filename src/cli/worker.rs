@@ -9,7 +9,7 @@ use crate::{
     http::{self, server, telemetry::Metrics},
     repository::pool,
     shutdown::StopSignals,
-    telemetry::{self, LogTarget},
+    telemetry::{self, LogDetail, LogTarget},
 };
 
 pub(super) async fn run() -> anyhow::Result<()> {
@@ -17,7 +17,7 @@ pub(super) async fn run() -> anyhow::Result<()> {
     let config = runtime::load_config()?;
     telemetry::start_log(
         config.server.log_format,
-        config.server.debug,
+        LogDetail::of_service(config.server.debug),
         LogTarget::StandardOutput,
     )?;
     let Some(database) = config.database.url.clone() else {

@@ -281,7 +281,16 @@ impl UserImports {
             skipped,
             rejected,
         } = import.counts;
-        tracing::info!(import_id = %import.id, created, updated, skipped, rejected, "users imported");
+        let import_id = import.id;
+        match import.options.dry_run {
+            // Nobody was: these would be.
+            true => {
+                tracing::info!(%import_id, created, updated, skipped, rejected, dry_run = true, "an import was tried");
+            }
+            false => {
+                tracing::info!(%import_id, created, updated, skipped, rejected, "users imported");
+            }
+        }
         Ok(import)
     }
 

@@ -271,3 +271,20 @@ async fn at_a_terminal_one_sees_how_far_it_has_got() {
     let plain = import(&program, &["users.csv", "--on-conflict", "skip"], 4).await;
     assert!(!plain.stderr.contains("left"), "{}", plain.stderr);
 }
+
+#[tokio::test]
+async fn what_is_logged_disturbs_nobody_unless_it_is_asked_for() {
+    let database = TestDatabase::create().await;
+    let program = Program::on(&database);
+    let file = program.directory().join("users.csv");
+    fs::write(file, "email\r\nada@example.com\r\n").unwrap();
+    let trial = ["users.csv", "--dry-run"];
+    let quiet = import(&program, &trial, 0).await.stderr;
+    assert_eq!(quiet, "");
+    let program = program.set("RUST_LOG", "info");
+    let tried = import(&program, &trial, 0).await.stderr;
+    assert!(tried.contains("dry_run=true"), "{tried}");
+    assert!(!tried.contains("users imported"), "{tried}");
+    let imported = import(&program, &["users.csv"], 0).await.stderr;
+    assert!(imported.contains("users imported"), "{imported}");
+}
