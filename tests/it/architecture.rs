@@ -92,6 +92,8 @@ const BANS: &[Ban] = &[
             "services/session_cache.rs",
             // How often this process may be made to read the keys.
             "services/signing_keys/stored.rs",
+            // How fast an import is, for who looks on.
+            "cli/users/import/progress.rs",
         ],
         why: "rules go by the injected clock: infra::clock",
     },

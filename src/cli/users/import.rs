@@ -1,13 +1,11 @@
-//! `user-management users import`.
+//! `user-management users import`; `import/progress.rs` shows how far it has got.
+
+mod progress;
 
 use std::{
     fs::{self, File},
     io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
 };
 
 use anyhow::{Context as _, anyhow, bail};
@@ -15,9 +13,9 @@ use clap::{
     Args,
     builder::{PossibleValuesParser, TypedValueParser as _},
 };
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
+use self::progress::Progress;
 use crate::{
     cli::{exit::Refusal, output, runtime::Session},
     domain::user_import::{Format, ImportOptions, ImportState, OnConflict, UserImport},
@@ -149,9 +147,8 @@ async fn work(
         ended = importing => Some(ended),
         () = signals.received() => None,
     };
-    progress.bar.finish_and_clear();
+    let rows = progress.end();
     let Some(ended) = ended else {
-        let rows = progress.rows.load(Ordering::Relaxed);
         if options.is_whole() {
             bail!("stopped: nothing was imported");
         }
@@ -245,44 +242,6 @@ impl ErrorsFile {
         match self {
             Self::Special(mut file) => file.flush(),
             Self::Whole(file) => file.finish(),
-        }
-    }
-}
-
-/// How far it has got, at a terminal.
-struct Progress {
-    bar: ProgressBar,
-    rows: Arc<AtomicU64>,
-}
-
-impl Progress {
-    fn new() -> Self {
-        let rows = Arc::new(AtomicU64::new(0));
-        let known = Arc::clone(&rows);
-        let rate = move |state: &ProgressState, text: &mut dyn std::fmt::Write| {
-            // Bytes pass steadily, rows in batches.
-            #[expect(clippy::cast_precision_loss, reason = "for people")]
-            let rows_of_byte = known.load(Ordering::Relaxed) as f64 / state.pos().max(1) as f64;
-            // Nobody can do anything about a bar that can't be drawn.
-            let _ = write!(text, "{:.0}", state.per_sec() * rows_of_byte);
-        };
-        let style = ProgressStyle::with_template(
-            "{wide_bar} {percent:>3} %  {msg} rows, {rate}/s, {eta} left",
-        );
-        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(0).with_style(style.with_key("rate", rate));
-        Self { bar, rows }
-    }
-
-    fn show(&self, import: &UserImport) {
-        let is_first = self.bar.length() == Some(0);
-        self.bar.set_length(import.file_size);
-        self.rows.store(import.counts.read(), Ordering::Relaxed);
-        self.bar.set_message(import.counts.read().to_string());
-        self.bar.set_position(import.place.offset);
-        if is_first {
-            // What an earlier run has done tells nothing of how fast this one is.
-            self.bar.reset_eta();
         }
     }
 }
