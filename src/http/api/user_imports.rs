@@ -45,6 +45,16 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
     mount(router, routes!(errors))
 }
 
+/// The members of [`ImportForm`], each of which may be there once.
+const FIELDS: [&str; 6] = [
+    "file",
+    "format",
+    "on_conflict",
+    "dry_run",
+    "atomic",
+    "invite",
+];
+
 /// A file of users, and how to import it.
 #[derive(ToSchema)]
 #[schema(as = UserImportForm, example = json!({
@@ -234,15 +244,22 @@ async fn take(
     mut upload: Upload,
     mut form: Multipart,
 ) -> Answer<UserImport> {
-    let (mut options, mut has_file) = (ImportOptions::default(), false);
+    let mut options = ImportOptions::default();
     let (mut format, mut of_name) = (None, None);
+    let mut given: Vec<&str> = Vec::new();
     while let Some(mut part) = form.next().await? {
-        if part.name() != "file" {
-            set(&mut options, &mut format, part).await?;
+        let Some(field) = FIELDS.into_iter().find(|field| *field == part.name()) else {
+            // As in every form, what nobody knows is passed over.
+            part.text().await?;
             continue;
+        };
+        if given.contains(&field) {
+            return Err(invalid(field, Rule::new("duplicate", "must not occur twice")).into());
         }
-        if std::mem::replace(&mut has_file, true) {
-            return Err(invalid("file", Rule::new("duplicate", "must not occur twice")).into());
+        given.push(field);
+        if field != "file" {
+            set(&mut options, &mut format, field, part).await?;
+            continue;
         }
         of_name = part.file_name().and_then(Format::of_file);
         let mut size = 0;
@@ -254,7 +271,7 @@ async fn take(
             imports.add_to_upload(&mut upload, &bytes).await?;
         }
     }
-    if !has_file {
+    if !given.contains(&"file") {
         return Err(invalid("file", Rule::new("missing", "is required")).into());
     }
     options.format = format.or(of_name).unwrap_or_default();
@@ -262,10 +279,14 @@ async fn take(
 }
 
 /// Takes a part that says how to import.
-async fn set(options: &mut ImportOptions, format: &mut Option<Format>, part: Part) -> Answer<()> {
-    let name = part.name().to_owned();
+async fn set(
+    options: &mut ImportOptions,
+    format: &mut Option<Format>,
+    field: &'static str,
+    part: Part,
+) -> Answer<()> {
     let text = part.text().await?;
-    let boolean = |field| match &*text {
+    let boolean = || match &*text {
         "true" => Ok(true),
         "false" => Ok(false),
         _ => Err(invalid(
@@ -273,20 +294,19 @@ async fn set(options: &mut ImportOptions, format: &mut Option<Format>, part: Par
             Rule::new("invalid_boolean", "must be true or false"),
         )),
     };
-    match &*name {
+    match field {
         "format" => {
             let rule = Rule::new("unknown_format", "must be csv or ndjson");
-            *format = Some(Format::named(&text).ok_or_else(|| invalid("format", rule))?);
+            *format = Some(Format::named(&text).ok_or_else(|| invalid(field, rule))?);
         }
         "on_conflict" => {
             let rule = Rule::new("unknown_choice", "must be fail, skip or update");
             let choice = OnConflict::named(&text);
-            options.on_conflict = choice.ok_or_else(|| invalid("on_conflict", rule))?;
+            options.on_conflict = choice.ok_or_else(|| invalid(field, rule))?;
         }
-        "dry_run" => options.dry_run = boolean("dry_run")?,
-        "atomic" => options.atomic = boolean("atomic")?,
-        "invite" => options.invite = boolean("invite")?,
-        // As in every form, what nobody knows is passed over.
+        "dry_run" => options.dry_run = boolean()?,
+        "atomic" => options.atomic = boolean()?,
+        "invite" => options.invite = boolean()?,
         _ => {}
     }
     Ok(())

@@ -136,6 +136,10 @@ async fn what_cannot_be_taken_is_refused_at_once_and_leaves_nothing() {
     for (fields, field) in [
         (&[("format", "csv")][..], "body.file missing"),
         (&[file, file], "body.file duplicate"),
+        (
+            &[("dry_run", "true"), file, ("dry_run", "false")],
+            "body.dry_run duplicate",
+        ),
         (&[file, ("format", "xml")], "body.format unknown_format"),
         (
             &[file, ("on_conflict", "x")],
