@@ -62,6 +62,8 @@ names! {
         AdministratorMade = "administrator_made",
         /// An import of users from a file was begun; each of its users has an entry of his own.
         UsersImported = "users_imported",
+        /// An import of users was given up before its end.
+        ImportGivenUp = "import_given_up",
         /// An account's data were changed, its role left out.
         UserChanged = "user_changed",
         /// An account's role was changed.

@@ -126,7 +126,12 @@ impl Ending {
         let after = json!({"users": self.users, "is_complete": is_complete});
         let act = Act::new(Action::ExportEnded).after(after);
         let audit = &self.platform.audit;
-        audit.record(&mut connection, &self.ctx, act).await?;
+        // When it ended, and not when it was asked for.
+        let ctx = Ctx {
+            now: self.platform.clock.now(),
+            ..self.ctx.clone()
+        };
+        audit.record(&mut connection, &ctx, act).await?;
         // Not before: where it fails, the drop tries once more.
         self.is_told = true;
         // At a terminal it would stand in the bar that shows the progress.

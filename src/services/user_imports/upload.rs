@@ -4,7 +4,7 @@
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tracing::instrument;
 
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     domain::{
         actor::Actor,
+        audit::Action,
         id::ImportId,
         permission::Permission,
         user_import::{ImportOptions, ImportState, UserImport},
@@ -25,7 +26,7 @@ use crate::{
         jobs::{JobKind, NewJob},
         user_imports as repository, users,
     },
-    services::Ctx,
+    services::{Ctx, audit::Act},
 };
 
 /// The job that imports an uploaded file. Each run goes on where the one before broke off.
@@ -251,7 +252,7 @@ impl UserImports {
         match self.work(import, by, rows, &mut |_| ()).await {
             Ok(_) => Ok(Ran::Ended),
             Err(Error::Forbidden(_)) => {
-                self.give_up(payload, NOT_PERMITTED).await?;
+                self.end_early(payload, NOT_PERMITTED, Act::refused).await?;
                 Ok(Ran::Ended)
             }
             Err(error) => Err(error),
@@ -264,12 +265,33 @@ impl UserImports {
     ///
     /// If the database fails, or the job is not one of ours.
     pub async fn give_up(&self, payload: &Value, why: &str) -> Result<()> {
+        self.end_early(payload, why, |act| act).await
+    }
+
+    /// Ends an import before its end, which the audit log tells after `outcome`, as done by whoever asked for it.
+    async fn end_early(
+        &self,
+        payload: &Value,
+        why: &str,
+        outcome: impl FnOnce(Act) -> Act,
+    ) -> Result<()> {
         let Payload { import_id } =
             Deserialize::deserialize(payload).context("can't read a job")?;
         let now: DateTime<Utc> = self.platform.clock.now();
         let mut transaction = self.platform.pool.begin().await?;
-        repository::end(&mut transaction, import_id, Some(why), now).await?;
+        let is_ended = repository::end(&mut transaction, import_id, Some(why), now).await?;
         repository::delete_chunks(&mut transaction, import_id).await?;
+        let ended = repository::find(&mut transaction, import_id).await?;
+        if let (true, Some((import, by))) = (is_ended, ended) {
+            let act = Act::new(Action::ImportGivenUp).after(json!({
+                "import_id": import_id,
+                "failure": why,
+                "rows_read": import.counts.read(),
+            }));
+            let ctx = self.ctx_of(&by);
+            let audit = &self.platform.audit;
+            audit.record(&mut transaction, &ctx, outcome(act)).await?;
+        }
         transaction.commit().await?;
         Ok(())
     }

@@ -360,7 +360,8 @@ async fn whoever_may_not_import_any_more_imports_nothing() {
         app.user(Role::Admin, "second@example.com").await,
     );
     let begun = import(&app, &admin, &[("file", "email\nada@example.com\n")]).await;
-    let id = begun.expect(202).text("id");
+    let begun = begun.expect(202);
+    let id = begun.text("id");
     app.change(&root, admin.id, &json!({"role": "MANAGER"}))
         .await
         .expect(200);
@@ -372,6 +373,13 @@ async fn whoever_may_not_import_any_more_imports_nothing() {
         failed["failure"],
         "whoever asked for it may not import users any more"
     );
+    let told = app.audited(&begun).await;
+    let ended = told.last().unwrap();
+    assert_eq!(ended["action"], "import_given_up");
+    assert_eq!(ended["outcome"], "refused");
+    assert_eq!(ended["actor_id"], json!(admin.id));
+    assert_eq!(ended["after"]["import_id"], json!(id));
+    assert_eq!(ended["after"]["failure"], failed["failure"]);
     assert_eq!(app.count("users").await, 2);
     assert_eq!(app.count("user_import_chunks").await, 0);
 }

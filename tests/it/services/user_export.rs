@@ -1,5 +1,6 @@
 //! Exports of users, as streams.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::TryStreamExt as _;
 use sqlx::Executor as _;
 use user_management::{
@@ -109,6 +110,23 @@ async fn everybody_is_exported_once_however_many_there_are() {
             "export_ended"
         ]
     );
+}
+
+#[tokio::test]
+async fn the_log_tells_when_an_export_ended() {
+    let app = TestApp::start().await;
+    let begun = app.clock.now();
+    let exports = &app.app.services.user_export;
+    let selection = UserSelection::default();
+    let stream = exports.stream(&operator(&app), &selection, false).await;
+    let stream = stream.unwrap();
+    app.clock.advance(TimeDelta::minutes(7));
+    stream.try_collect::<Vec<_>>().await.unwrap();
+    let told: Vec<DateTime<Utc>> = sqlx::query_scalar("select at from audit_log order by id")
+        .fetch_all(&app.database.pool)
+        .await
+        .unwrap();
+    assert_eq!(told, [begun, begun + TimeDelta::minutes(7)]);
 }
 
 #[tokio::test]
