@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use anyhow::Context as _;
 use clap::Args;
 
-use super::exit::Refusal;
+use super::{exit::Refusal, output};
 
 /// `--yes`, of every command that destroys or that can't be taken back.
 #[derive(Debug, Clone, Copy, Args)]
@@ -34,22 +34,23 @@ impl Consent {
         Err(Refusal(why.to_owned()).into())
     }
 
-    /// Goes on by `--yes`, or when `expected` is typed in answer to the question: `yes`, or the name of
-    /// what is destroyed.
+    /// Goes on by `--yes`, or when the name of what it is done to is typed in answer to what the command `does`:
+    /// `deletes ada`. A `yes` would come by habit, and to whatever was named by mistake.
     ///
     /// # Errors
     ///
     /// A [`Refusal`] after another answer, and as of [`Self::check`].
-    pub(super) fn ask(self, question: &str, expected: &str) -> anyhow::Result<()> {
+    pub(super) fn ask(self, does: &str, name: &str) -> anyhow::Result<()> {
         self.check()?;
         if self.yes {
             return Ok(());
         }
-        write!(io::stderr(), "{question}\nType {expected} to go on: ").context("can't ask")?;
+        let question = output::printable(&format!("This {does}."));
+        write!(io::stderr(), "{question}\nType {name} to go on: ").context("can't ask")?;
         let mut answer = String::new();
         let read = io::stdin().lock().read_line(&mut answer);
         read.context("can't read the answer")?;
-        if answer.trim() == expected {
+        if answer.trim() == name {
             return Ok(());
         }
         Err(Refusal("not confirmed: nothing was done".to_owned()).into())

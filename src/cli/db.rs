@@ -265,14 +265,14 @@ async fn reset(
     let ctx = runtime::operator();
     let status = schema.status(&ctx).await?;
     let name = &status.facts.name;
-    let users = status
-        .users
-        .map_or_else(String::new, |users| format!(", with {}", output::count(users, "users")));
-    let question = format!(
-        "This drops all that the service keeps in {}{users}.",
+    let users = status.users.map_or_else(String::new, |users| {
+        format!(", with {}", output::count(users, "users"))
+    });
+    let does = format!(
+        "drops all that the service keeps in {}{users}",
         without_password(&database.options)
     );
-    options.consent.ask(&question, name)?;
+    options.consent.ask(&does, name)?;
     match schema.reset(&ctx, options.force).await? {
         Reset::Done { dropped } => {
             let database = name.clone();

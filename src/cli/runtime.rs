@@ -243,10 +243,10 @@ impl Session {
     /// If the settings can't be used, or the database is away.
     pub(super) async fn open() -> anyhow::Result<Self> {
         telemetry::start_log(
-        LogFormat::Text,
-        LogDetail::Warnings,
-        LogTarget::StandardError,
-    )?;
+            LogFormat::Text,
+            LogDetail::Warnings,
+            LogTarget::StandardError,
+        )?;
         let config = load_config()?;
         let directory = data_dir(&config)?;
         let database = Database::of_command(&config).await?;

@@ -118,6 +118,9 @@ mod tests {
                 assert!(read.is_err(), "{text}");
             }
         }
-        assert!(end("9999-12-31").is_ok(), "PostgreSQL knows the day behind it");
+        assert!(
+            end("9999-12-31").is_ok(),
+            "PostgreSQL knows the day behind it"
+        );
     }
 }

@@ -74,7 +74,14 @@ pub(super) async fn run(
     }
     if asks {
         let place = without_password(&database.options);
-        consent.ask(&format!("This takes over {place}."), "yes")?;
+        let options = &database.options;
+        // PostgreSQL's own default is the one that is called as the user is.
+        let name = options.get_database().unwrap_or(options.get_username());
+        let users = match &adoption {
+            Adoption::Done(summary) => output::count(summary.users, "users"),
+            _ => "nobody".to_owned(),
+        };
+        consent.ask(&format!("takes over {place}, with {users}"), name)?;
         // What happens to whom has been told; a generated nickname is found in the account.
         let adoption = adopting.adopt(&ctx, Run::Real, &mut |_| Ok(())).await?;
         Report::new(format).end(Run::Real, &adoption)?;

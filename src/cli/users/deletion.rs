@@ -91,9 +91,8 @@ impl Delete {
             true => "erases, at once and for good,",
             false => "deletes",
         };
-        let question = format!("This {what} {}, {email}, {role}.", name(user));
-        self.consent
-            .ask(&output::printable(&question), user.nickname.as_str())
+        let does = format!("{what} {}, {email}, {role}", name(user));
+        self.consent.ask(&does, user.nickname.as_str())
     }
 }
 

@@ -186,7 +186,8 @@ impl Login {
         let mut connection = self.platform.pool.acquire().await?;
         let mut until = None;
         for key in self.throttle_keys(user) {
-            until = until.max(login_throttle::find_blocked_until(&mut connection, &key, now).await?);
+            until =
+                until.max(login_throttle::find_blocked_until(&mut connection, &key, now).await?);
         }
         Ok(until)
     }

@@ -109,7 +109,10 @@ async fn reset_empties_what_is_ours_and_migrates_afresh() {
     assert_eq!(picture(&database.pool).await.len(), migrated.len() - 1);
     let again = ["db", "reset", "--yes", "--json"];
     let again = json(&program, &again, 0).await;
-    assert_eq!(again["database"], database.connect_options().get_database().unwrap());
+    assert_eq!(
+        again["database"],
+        database.connect_options().get_database().unwrap()
+    );
     assert!(again["dropped"].as_u64().unwrap() > 10, "{again}");
     // It works as a new one does.
     with_a_user(&database).await;
@@ -125,7 +128,9 @@ async fn reset_at_a_terminal_takes_the_name_of_the_database() {
     for typed in ["yes\n", "\n", "\u{4}"] {
         let kept = program.run_at_terminal(&["db", "reset"], typed).await;
         let kept = kept.expect(4);
-        assert!(kept.stderr.contains("with 1 user."), "{}", kept.stderr);
+        let asked = format!(", with 1 user.\nType {name} to go on: ");
+        let shown = kept.stderr.replace('\r', "");
+        assert!(shown.contains(&asked), "{shown}");
         assert!(kept.stderr.contains("nothing was done"), "{}", kept.stderr);
         assert_eq!(users(&database).await, 1);
     }
@@ -241,8 +246,14 @@ async fn adopt_at_a_terminal_asks_after_its_report() {
     let kept = program.run_at_terminal(&["db", "adopt"], "no\n").await;
     let kept = kept.expect(4);
     assert!(kept.stdout.contains("43 users would be taken over"));
+    let options = database.connect_options();
+    let name = options.get_database().unwrap();
+    let asked = format!(", with 43 users.\nType {name} to go on: ");
+    let shown = kept.stderr.replace('\r', "");
+    assert!(shown.contains(&asked), "{shown}");
     assert_eq!(picture(&database.pool).await, before);
-    let done = program.run_at_terminal(&["db", "adopt"], "yes\n").await;
+    let typed = format!("{name}\n");
+    let done = program.run_at_terminal(&["db", "adopt"], &typed).await;
     assert!(done.expect(0).stdout.contains("43 users were taken over"));
     assert_eq!(users(&database).await, 43);
 }

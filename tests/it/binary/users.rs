@@ -339,7 +339,7 @@ async fn at_a_terminal_passwords_are_asked_for_twice_and_deletions_once() {
         .await
         .expect(REFUSED);
     assert!(
-        kept.stderr.contains("This deletes ada ("),
+        kept.stderr.contains("This deletes ada (") && kept.stderr.contains("Type ada to go on: "),
         "{}",
         kept.stderr
     );
