@@ -9,7 +9,8 @@ create index users_locked_idx on users (created_at, (coalesce(last_login_at, '-i
     where locked_at is not null;
 create index users_professional_idx on users (created_at, (coalesce(last_login_at, '-infinity')), locale)
     where is_professional;
-create index users_locale_idx on users (locale, created_at, (coalesce(last_login_at, '-infinity')));
+create index users_locale_idx on users (locale, created_at, (coalesce(last_login_at, '-infinity')))
+    where locale is not null;
 
 -- Whoever logged in did so after his account was made, but for clocks that differ and for accounts that came
 -- from elsewhere. By how much at most is found at once, and bounds what a search for old logins looks at.

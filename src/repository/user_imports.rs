@@ -23,7 +23,10 @@ use crate::{
 
 pub use chunks::{add_chunk, delete_chunks, delete_upload, find_chunk};
 pub use errors::{ListedError, delete_errors, insert_errors, list_errors};
-pub use upkeep::{allow_pauses, end_forsaken, sweep, sweep_errors, try_lock};
+pub use upkeep::{
+    allow_pauses, await_batch, begin_batch, count_apart, end_forsaken, sweep, sweep_errors,
+    try_lock,
+};
 
 /// The columns of [`Row`].
 macro_rules! columns {

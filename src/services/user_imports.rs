@@ -264,14 +264,12 @@ impl UserImports {
         let mut writer = Writer::begin(self, &mut import, by).await?;
         rows.go_to(import.place).await?;
         tell(&import);
-        let mut next = rows.next().await?;
-        while let Some(batch) = next {
-            let end = batch.end;
-            // The next one is read, checked and hashed while this one is written.
-            let (read, written) = tokio::join!(rows.next(), writer.write(batch, import.place));
-            import.counts = import.counts.and(written?);
-            import.place = end;
-            tell(&import);
+        let mut next = rows.next_some().await?;
+        while !next.is_empty() {
+            // The next ones are read, checked and hashed while these are written.
+            let (read, written) =
+                tokio::join!(rows.next_some(), writer.write(next, &mut import, tell));
+            written?;
             next = read?;
         }
         writer.end(&mut import).await?;

@@ -3,7 +3,11 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::error::Result;
+use super::signed;
+use crate::{
+    domain::{id::ImportId, user_import::FilePlace},
+    error::Result,
+};
 
 /// Makes this connection the one that works on a file, until it is closed; answers whether no other one
 /// does.
@@ -27,18 +31,66 @@ pub async fn try_lock(connection: &mut PgConnection, file_digest: &[u8; 32]) -> 
     Ok(locked)
 }
 
-/// Lets the transaction stand idle for as long as it takes, and count users where nobody else does.
+/// Lets the transaction stand idle for as long as it takes.
 ///
 /// # Errors
 ///
 /// If the database fails.
 pub async fn allow_pauses(connection: &mut PgConnection) -> Result<()> {
-    sqlx::query(
-        "select set_config('idle_in_transaction_session_timeout', '0', true), \
-         set_config('user_management.takes_long', 'on', true)",
-    )
-    .execute(connection)
-    .await?;
+    sqlx::query("select set_config('idle_in_transaction_session_timeout', '0', true)")
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Lets the transaction count users where nobody else does: nobody waits for its end.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn count_apart(connection: &mut PgConnection) -> Result<()> {
+    sqlx::query("select set_config('user_management.takes_long', 'on', true)")
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Lets those wait who [`await_batch`] that begins there, until the transaction ends.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn begin_batch(
+    connection: &mut PgConnection,
+    id: ImportId,
+    from: FilePlace,
+) -> Result<()> {
+    lock_batch(connection, id, from).await
+}
+
+/// Waits for the end of the transaction that writes the batch which begins there.
+///
+/// # Errors
+///
+/// If the database fails.
+///
+/// # Concurrency
+///
+/// A lock of the database: where that transaction waits for this one too, one of them fails.
+pub async fn await_batch(
+    connection: &mut PgConnection,
+    id: ImportId,
+    from: FilePlace,
+) -> Result<()> {
+    lock_batch(connection, id, from).await
+}
+
+async fn lock_batch(connection: &mut PgConnection, id: ImportId, from: FilePlace) -> Result<()> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('user_imports/' || $1::text, $2))")
+        .bind(id)
+        .bind(signed(from.offset))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -59,11 +59,12 @@ pub async fn take_in(connection: &mut PgConnection) -> Result<()> {
     sqlx::query("set local statement_timeout = 0")
         .execute(&mut *connection)
         .await?;
-    sqlx::query(
-        "select gin_clean_pending_list('users_search_idx'), gin_clean_pending_list('users_search_words_idx')",
-    )
-    .execute(connection)
-    .await?;
+    for index in ["users_search_idx", "users_search_words_idx"] {
+        sqlx::query("select gin_clean_pending_list($1::regclass)")
+            .bind(index)
+            .execute(&mut *connection)
+            .await?;
+    }
     Ok(())
 }
 
@@ -121,6 +122,28 @@ pub async fn insert_each(connection: &mut PgConnection, new: &[NewUser<'_>]) -> 
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Stores all of these users, and answers whether nobody had a name or an id of theirs: where somebody had, the
+/// transaction or savepoint can only be rolled back. Less work than [`insert_all`] where nobody has.
+///
+/// # Errors
+///
+/// If the database fails, also where a value breaks a rule of the database.
+///
+/// # Concurrency
+///
+/// One statement, as of [`insert_all`].
+pub async fn insert_unless_taken(
+    connection: &mut PgConnection,
+    new: &[NewUser<'_>],
+) -> Result<bool> {
+    let insert = bind_all(sqlx::query(insert_users!()), new);
+    match insert.execute(connection).await {
+        Ok(_) => Ok(true),
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn bind_all<'q>(insert: PgQuery<'q>, new: &[NewUser<'q>]) -> PgQuery<'q> {

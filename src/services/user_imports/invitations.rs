@@ -1,5 +1,7 @@
 //! Telling of the accounts that an import made: audit entries, and invitations.
 
+use std::sync::{Mutex, PoisonError};
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
@@ -20,21 +22,22 @@ const PAUSE: TimeDelta = TimeDelta::milliseconds(50);
 
 /// When invitations are due: those of a large import at a pace at which other mails go out between.
 pub(super) struct Pace {
-    next: DateTime<Utc>,
+    next: Mutex<DateTime<Utc>>,
 }
 
 impl Pace {
     /// Of an import that begins, or goes on, now.
     pub(super) fn from(now: DateTime<Utc>) -> Self {
         Self {
-            next: now - PAUSE * (AT_ONCE - 1),
+            next: Mutex::new(now - PAUSE * (AT_ONCE - 1)),
         }
     }
 
     /// When the next one is due, not before now.
-    fn take(&mut self, now: DateTime<Utc>) -> DateTime<Utc> {
-        let due = self.next.max(now);
-        self.next += PAUSE;
+    fn take(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = (*next).max(now);
+        *next += PAUSE;
         due
     }
 }

@@ -1,6 +1,6 @@
 //! Rows of a file, read, checked and with their passwords hashed, a batch at a time.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem, sync::Arc};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::task::spawn_blocking;
@@ -23,21 +23,30 @@ const BATCH: usize = 1000;
 /// Rows of a transaction with passwords to be hashed: a batch that is lost by a kill costs seconds.
 const HASHED_BATCH: usize = 100;
 
+/// Batches that are written at once, by a command and by a server: while one waits for another, or for us, the rest
+/// keep two of the database's processors busy, or one and a half.
+const AT_ONCE: usize = 3;
+const AT_ONCE_BESIDE_OTHERS: usize = 2;
+
 /// A row that keeps every rule that doesn't need the database.
+#[derive(Clone)]
 pub(super) struct Row {
     pub(super) line: u64,
-    pub(super) user: Box<ImportedUser>,
+    pub(super) user: Arc<ImportedUser>,
     /// What the account is to have, and the column that gives it; none: no password.
     pub(super) hash: Option<(Column, PasswordHash)>,
 }
 
 /// Rows to be written at once.
+#[derive(Clone)]
 pub(super) struct Batch {
     pub(super) rows: Vec<Row>,
     /// What was wrong with others, and how many of them there are.
     pub(super) errors: Vec<RowError>,
     pub(super) rejected: u64,
-    /// The place behind the last of all.
+    /// The place of the first of all.
+    pub(super) from: FilePlace,
+    /// The place behind the last one.
     pub(super) end: FilePlace,
 }
 
@@ -84,11 +93,15 @@ pub(super) struct Rows<'a> {
     imports: &'a UserImports,
     source: Source,
     options: ImportOptions,
+    /// Where the next batch begins.
+    place: FilePlace,
     /// None at the end.
     file: Option<UserFile>,
     waiting: VecDeque<Checked>,
     /// How many passwords are hashed at a time.
     hashers: usize,
+    /// How many batches are written at a time.
+    at_once: usize,
 }
 
 impl<'a> Rows<'a> {
@@ -99,18 +112,20 @@ impl<'a> Rows<'a> {
         options: ImportOptions,
     ) -> Result<Self> {
         let threads = imports.hasher.threads();
-        let hashers = match source {
-            Source::File(_) => threads,
+        let (hashers, at_once) = match source {
+            Source::File(_) => (threads, AT_ONCE),
             // Logins must find a thread free.
-            Source::Stored(..) => threads.saturating_sub(1).max(1),
+            Source::Stored(..) => (threads.saturating_sub(1).max(1), AT_ONCE_BESIDE_OTHERS),
         };
         let mut rows = Self {
             imports,
             source,
             options,
+            place: FilePlace::default(),
             file: Some(UserFile::new(options.format)),
             waiting: VecDeque::new(),
             hashers,
+            at_once,
         };
         while rows.file.as_ref().is_some_and(|file| !file.has_head()) {
             rows.read().await?;
@@ -120,6 +135,7 @@ impl<'a> Rows<'a> {
 
     /// Goes on there.
     pub(super) async fn go_to(&mut self, place: FilePlace) -> Result<()> {
+        self.place = place;
         if place == FilePlace::default() {
             return Ok(());
         }
@@ -132,9 +148,27 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
+    /// The next batches, as many as are written at once; none at the end. Passwords to be hashed come alone:
+    /// what is lost by a kill took long.
+    pub(super) async fn next_some(&mut self) -> Result<Vec<Batch>> {
+        let mut batches = Vec::new();
+        let is_hashed = |row: &Row| matches!(row.hash, Some((Column::Password, _)));
+        while batches.len() < self.at_once {
+            let Some(batch) = self.next().await? else {
+                break;
+            };
+            let took_long = batch.rows.iter().any(is_hashed);
+            batches.push(batch);
+            if took_long {
+                break;
+            }
+        }
+        Ok(batches)
+    }
+
     /// The next batch; none at the end. Which rows are in it depends on nothing but the file and where
     /// the first batch began.
-    pub(super) async fn next(&mut self) -> Result<Option<Batch>> {
+    async fn next(&mut self) -> Result<Option<Batch>> {
         while self.waiting.len() < BATCH && self.file.is_some() {
             self.read().await?;
         }
@@ -162,10 +196,12 @@ impl<'a> Rows<'a> {
         let rows = stream::iter(good)
             .map(|(line, user)| self.with_hash(line, user))
             .buffered(self.hashers);
+        let rows = rows.try_collect().await?;
         Ok(Some(Batch {
-            rows: rows.try_collect().await?,
+            rows,
             errors,
             rejected,
+            from: mem::replace(&mut self.place, end),
             end,
         }))
     }
@@ -184,7 +220,11 @@ impl<'a> Rows<'a> {
             }
         };
         user.secret = None;
-        Ok(Row { line, user, hash })
+        Ok(Row {
+            line,
+            user: user.into(),
+            hash,
+        })
     }
 
     /// Reads a piece of the file, and checks the rows that end in it, apart from the runtime's threads.

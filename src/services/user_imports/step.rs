@@ -1,10 +1,16 @@
 //! What is written of a batch: new accounts in one statement, and what becomes of rows whose account is
 //! there.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use anyhow::anyhow;
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 
 use super::{
     UserImports,
@@ -22,11 +28,14 @@ use crate::{
         profile::Profile,
         role::Role,
         user::User,
-        user_import::{ImportCounts, ImportedBy, OnConflict, RowError, UserImport},
+        user_import::{FilePlace, ImportCounts, ImportedBy, OnConflict, RowError, UserImport},
         user_record::{Column, ImportedUser},
     },
     error::{Error, ErrorCode, Result},
-    repository::users::{self, NewUser},
+    repository::{
+        user_imports,
+        users::{self, NewUser},
+    },
     services::Ctx,
 };
 
@@ -37,7 +46,7 @@ const TRIES: usize = 20;
 /// A row on its way to an account.
 pub(super) struct Candidate {
     pub(super) line: u64,
-    pub(super) given: Box<ImportedUser>,
+    pub(super) given: Arc<ImportedUser>,
     /// What the row gives of a password, and by which column.
     pub(super) hash: Option<(Column, PasswordHash)>,
     /// The account that it would be.
@@ -52,7 +61,9 @@ pub(super) struct Step<'a> {
     pub(super) import: &'a UserImport,
     pub(super) ctx: Ctx,
     /// When invitations are due.
-    pub(super) pace: &'a mut Pace,
+    pub(super) pace: &'a Pace,
+    /// Whether nobody had the names of the batch before: those of the next one are new too, most likely.
+    are_new: &'a AtomicBool,
     /// What the actor may do now.
     pub(super) actor_role: Role,
     pub(super) counts: ImportCounts,
@@ -69,13 +80,15 @@ impl<'a> Step<'a> {
         imports: &'a UserImports,
         import: &'a UserImport,
         by: &ImportedBy,
-        pace: &'a mut Pace,
+        pace: &'a Pace,
+        are_new: &'a AtomicBool,
     ) -> Self {
         Self {
             imports,
             import,
             ctx: imports.ctx_of(by),
             pace,
+            are_new,
             actor_role: Role::Anonymous,
             counts: ImportCounts::default(),
             errors: Vec::new(),
@@ -84,7 +97,8 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Writes it, in the caller's transaction.
+    /// Writes it, in the caller's transaction. Where the batch before it, which begins at `behind`, is being written
+    /// too, it waits for that one as soon as accounts are made; what it does then depends on them.
     ///
     /// # Errors
     ///
@@ -94,21 +108,27 @@ impl<'a> Step<'a> {
         connection: &mut PgConnection,
         by: &ImportedBy,
         batch: Batch,
+        mut behind: Option<FilePlace>,
     ) -> Result<()> {
         self.actor_role = self.permitted_role(connection, by).await?;
         self.counts.rejected = batch.rejected;
         self.errors = batch.errors;
         let candidates = batch.rows.into_iter().filter_map(|row| self.candidate(row));
         let mut pending: Vec<Candidate> = candidates.collect();
-        if !pending.is_empty() && !self.import.options.dry_run {
-            // Nobody becomes administrator by registering first any more. Before the accounts, as
-            // registration does it, so that neither waits for the other at once.
-            users::claim_first(connection, self.ctx.now).await?;
+        let makes_users = !pending.is_empty() && !self.import.options.dry_run;
+        if makes_users && behind.is_none() {
+            self.claim_first(connection).await?;
         }
         let mut in_vain = 0;
         while !pending.is_empty() {
             let before = pending.len();
             let left = self.create(connection, pending).await?;
+            if let Some(before) = behind.take() {
+                user_imports::await_batch(connection, self.import.id, before).await?;
+                if makes_users {
+                    self.claim_first(connection).await?;
+                }
+            }
             pending = self.settle(connection, left).await?;
             in_vain = match pending.len() < before {
                 true => 0,
@@ -120,7 +140,17 @@ impl<'a> Step<'a> {
                 )));
             }
         }
+        if let Some(before) = behind {
+            user_imports::await_batch(connection, self.import.id, before).await?;
+        }
         self.errors.sort_by_key(|error| error.line);
+        Ok(())
+    }
+
+    /// Lets nobody become administrator by registering first any more. Before the accounts, as registration does
+    /// it, so that neither waits for the other at once; behind another batch that has done it, most likely.
+    async fn claim_first(&self, connection: &mut PgConnection) -> Result<()> {
+        users::claim_first(connection, self.ctx.now).await?;
         Ok(())
     }
 
@@ -230,7 +260,7 @@ impl<'a> Step<'a> {
                 password_reset_openly_at: candidate.given.password_reset_openly_at,
             })
             .collect();
-        let stored = users::insert_all(connection, &new).await?;
+        let stored = self.insert(connection, &new).await?;
         let (made, taken): (Vec<_>, Vec<_>) = first
             .into_iter()
             .partition(|candidate| stored.contains(&candidate.user.id));
@@ -245,6 +275,27 @@ impl<'a> Step<'a> {
             self.tell(connection, &made).await?;
         }
         Ok(left)
+    }
+
+    /// Stores those of whom nobody has the id or a name: all at once where nobody had one lately, which spares the
+    /// database a look at each name before it stores it.
+    async fn insert(
+        &self,
+        connection: &mut PgConnection,
+        new: &[NewUser<'_>],
+    ) -> Result<HashSet<UserId>> {
+        if self.are_new.load(Ordering::Relaxed) {
+            let mut savepoint = connection.begin().await?;
+            if users::insert_unless_taken(&mut savepoint, new).await? {
+                savepoint.commit().await?;
+                return Ok(new.iter().map(|new| new.user.id).collect());
+            }
+            savepoint.rollback().await?;
+        }
+        let stored = users::insert_all(connection, new).await?;
+        self.are_new
+            .store(stored.len() == new.len(), Ordering::Relaxed);
+        Ok(stored)
     }
 
     /// Decides what becomes of rows whose id or names somebody has, and answers those to be tried again.

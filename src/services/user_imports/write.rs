@@ -1,11 +1,14 @@
 //! Writing batches, each in a transaction, or all of them in one; `step.rs` beside has what is written of
 //! one.
 
-use sqlx::{Connection as _, Postgres, Transaction};
+use std::{collections::VecDeque, sync::atomic::AtomicBool};
+
+use futures::{StreamExt as _, stream::FuturesOrdered};
+use sqlx::{Connection as _, PgPool, Postgres, Transaction};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use super::{UserImports, invitations::Pace, rows::Batch, step::Step};
+use super::{Tell, UserImports, invitations::Pace, rows::Batch, step::Step};
 use crate::{
     domain::user_import::{FilePlace, ImportCounts, ImportState, ImportedBy, UserImport},
     error::{Error, ErrorCode, Result},
@@ -15,9 +18,12 @@ use crate::{
 /// Why an import is ended whose rows were good, but not all of them.
 const NOT_ALL_GOOD: &str = "rows were rejected, so that nothing was imported";
 
-/// Batches that are taken into the indexes of texts together: the more they are, the less each row costs there,
-/// and the more is read by every search meanwhile, or taken in by a login that comes before us.
-const MOST_OUTSIDE: u32 = 2;
+/// Users who are taken into the indexes of texts together: the more they are, the less each costs there, and the
+/// more is read by every search meanwhile, some milliseconds for a thousand, or taken in by a login that comes
+/// before us.
+const MANY_OUTSIDE: u64 = 8_000;
+/// So many wait at most while others are taken in: then the import waits for that.
+const MOST_OUTSIDE: u64 = 16_000;
 
 /// Writes the batches of one import.
 pub(super) struct Writer<'a> {
@@ -26,13 +32,14 @@ pub(super) struct Writer<'a> {
     by: ImportedBy,
     /// When the next invitation is due.
     pace: Pace,
+    /// Whether nobody had the names of the batch before.
+    are_new: AtomicBool,
     /// The transaction of the whole file, where all of it is one.
     whole: Option<Transaction<'static, Postgres>>,
-    rejected: u64,
-    /// Takes into the indexes of texts, beside the next batch, what the ones before left outside.
+    /// Takes into the indexes of texts, beside the next batches, what the ones before left outside.
     indexing: Option<AbortOnDropHandle<()>>,
-    /// Batches since then.
-    left_outside: u32,
+    /// How many users had come when that began.
+    taken_in: u64,
 }
 
 impl<'a> Writer<'a> {
@@ -55,6 +62,7 @@ impl<'a> Writer<'a> {
             (import.place, import.counts) = (FilePlace::default(), ImportCounts::default());
             let mut transaction = imports.platform.pool.begin().await?;
             repository::allow_pauses(&mut transaction).await?;
+            repository::count_apart(&mut transaction).await?;
             users::expect_many(&mut transaction).await?;
             whole = Some(transaction);
         }
@@ -63,63 +71,161 @@ impl<'a> Writer<'a> {
             import: import.clone(),
             by,
             pace: Pace::from(imports.platform.clock.now()),
+            are_new: AtomicBool::new(true),
             whole,
-            rejected: import.counts.rejected,
             indexing: None,
-            left_outside: 0,
+            taken_in: import.counts.created + import.counts.updated,
         })
     }
 
-    /// Writes a batch that begins at `from`: what became of its rows.
-    pub(super) async fn write(&mut self, batch: Batch, from: FilePlace) -> Result<ImportCounts> {
-        let end = batch.end;
-        let platform = &self.imports.platform;
-        let mut step = Step::new(self.imports, &self.import, &self.by, &mut self.pace);
-        // Where all of the file is one transaction, what is told of it is not part of it.
-        let mut books = match &mut self.whole {
-            Some(whole) => {
-                step.write(whole, &self.by, batch).await?;
-                platform.pool.begin().await?
-            }
-            None => {
-                let mut transaction = platform.pool.begin().await?;
-                users::expect_many(&mut transaction).await?;
-                step.write(&mut transaction, &self.by, batch).await?;
-                transaction
-            }
+    /// Writes batches, one behind the other, and tells after each how far the import has got.
+    pub(super) async fn write(
+        &mut self,
+        batches: Vec<Batch>,
+        import: &mut UserImport,
+        tell: Tell<'_>,
+    ) -> Result<()> {
+        let left = match self.whole {
+            Some(_) => batches,
+            None => self.write_at_once(batches, import, tell).await?,
         };
-        let (id, counts, now) = (self.import.id, step.counts, step.ctx.now);
+        for batch in left {
+            let end = batch.end;
+            let counts = self.write_one(batch).await?;
+            go_on(import, end, counts, tell);
+        }
+        let outside = import.counts.created + import.counts.updated - self.taken_in;
+        let is_indexing = |task: &AbortOnDropHandle<()>| !task.is_finished();
+        let most = match self.indexing.as_ref().is_some_and(is_indexing) {
+            true => MOST_OUTSIDE,
+            false => MANY_OUTSIDE,
+        };
+        if outside >= most {
+            self.take_in(import).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes batches at once, each in a transaction of its own, since each keeps no more than one of the
+    /// database's processors busy. They make their accounts and then wait for the one before, so that all comes
+    /// out as if they were written one by one. Answers those that still are to be: the ones behind that had what
+    /// one before waited for.
+    async fn write_at_once(
+        &self,
+        batches: Vec<Batch>,
+        import: &mut UserImport,
+        tell: Tell<'_>,
+    ) -> Result<Vec<Batch>> {
+        let (pool, id) = (&self.imports.platform.pool, self.import.id);
+        let (mut writing, mut before) = (FuturesOrdered::new(), None);
+        for batch in &batches {
+            // Others need connections too.
+            if before.is_some() && !is_spare(pool) {
+                break;
+            }
+            let mut transaction = pool.begin().await?;
+            repository::begin_batch(&mut transaction, id, batch.from).await?;
+            if before.is_some() {
+                repository::count_apart(&mut transaction).await?;
+            }
+            writing.push_back(self.write_in(transaction, batch.clone(), before));
+            before = Some(batch.from);
+        }
+        let mut batches = VecDeque::from(batches);
+        while let Some(written) = writing.next().await {
+            match written {
+                Ok(counts) => {
+                    let end = batches.pop_front().map_or(import.place, |batch| batch.end);
+                    go_on(import, end, counts, tell);
+                }
+                Err(Error::Unavailable(why)) => {
+                    tracing::debug!(error = %why, "batches of an import are written one by one");
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // None of these can come to its end any more.
+        while writing.next().await.is_some() {}
+        Ok(batches.into())
+    }
+
+    async fn write_one(&mut self, batch: Batch) -> Result<ImportCounts> {
+        let pool = &self.imports.platform.pool;
+        // Where it fails, nothing of it stands.
+        let Some(mut whole) = self.whole.take() else {
+            return self.write_in(pool.begin().await?, batch, None).await;
+        };
+        let (from, end) = (batch.from, batch.end);
+        let mut step = self.step();
+        step.write(&mut whole, &self.by, batch, None).await?;
+        // What is told of the file is not part of its transaction.
+        self.keep_books(pool.begin().await?, &step, from, end)
+            .await?;
+        let counts = step.counts;
+        self.whole = Some(whole);
+        Ok(counts)
+    }
+
+    /// Writes a batch in this transaction, behind the one that begins at `behind`, and commits it.
+    async fn write_in(
+        &self,
+        mut transaction: Transaction<'static, Postgres>,
+        batch: Batch,
+        behind: Option<FilePlace>,
+    ) -> Result<ImportCounts> {
+        let (from, end) = (batch.from, batch.end);
+        users::expect_many(&mut transaction).await?;
+        let mut step = self.step();
+        step.write(&mut transaction, &self.by, batch, behind)
+            .await?;
+        self.keep_books(transaction, &step, from, end).await?;
+        for id in &step.changed {
+            self.imports.cache.forget(*id);
+        }
+        self.imports.platform.queue.wake();
+        metrics::counter!("users_created_total").increment(step.counts.created);
+        Ok(step.counts)
+    }
+
+    fn step(&self) -> Step<'_> {
+        Step::new(
+            self.imports,
+            &self.import,
+            &self.by,
+            &self.pace,
+            &self.are_new,
+        )
+    }
+
+    /// Notes what became of a batch, and commits.
+    async fn keep_books(
+        &self,
+        mut books: Transaction<'static, Postgres>,
+        step: &Step<'_>,
+        from: FilePlace,
+        end: FilePlace,
+    ) -> Result<()> {
+        let (id, now) = (self.import.id, step.ctx.now);
         if !step.errors.is_empty() {
             repository::insert_errors(&mut books, id, &step.errors).await?;
         }
-        if !repository::advance(&mut books, id, from, end, counts, now).await? {
+        if !repository::advance(&mut books, id, from, end, step.counts, now).await? {
             return Err(Error::Conflict(ErrorCode::ImportRunning));
         }
         books.commit().await?;
-        if self.whole.is_none() {
-            for id in &step.changed {
-                self.imports.cache.forget(*id);
-            }
-            platform.queue.wake();
-            metrics::counter!("users_created_total").increment(counts.created);
-        }
-        self.rejected += counts.rejected;
-        self.left_outside += 1;
-        if self.left_outside >= MOST_OUTSIDE {
-            self.take_in().await?;
-        }
-        Ok(counts)
+        Ok(())
     }
 
     /// Begins to take in what is left outside the indexes by now, when what was begun before has ended, or leaves
     /// it to the next time where all connections are in use. What fails of it is done by the next one, or by
     /// whoever writes after it.
-    async fn take_in(&mut self) -> Result<()> {
+    async fn take_in(&mut self, import: &UserImport) -> Result<()> {
         self.end_indexing().await?;
         let Some(mut connection) = self.imports.platform.pool.try_acquire() else {
             return Ok(());
         };
-        self.left_outside = 0;
+        self.taken_in = import.counts.created + import.counts.updated;
         let take_in = async move {
             let taken_in: Result<()> = async {
                 let mut transaction = connection.begin().await?;
@@ -150,7 +256,7 @@ impl<'a> Writer<'a> {
     pub(super) async fn end(mut self, import: &mut UserImport) -> Result<()> {
         let platform = &self.imports.platform;
         let (id, now) = (import.id, platform.clock.now());
-        let is_spoilt = import.options.atomic && self.rejected > 0;
+        let is_spoilt = import.options.atomic && import.counts.rejected > 0;
         let is_kept = !import.options.dry_run && !is_spoilt;
         let failure = is_spoilt.then_some(NOT_ALL_GOOD);
         let mut transaction = match self.whole.take() {
@@ -169,7 +275,7 @@ impl<'a> Writer<'a> {
         }
         repository::delete_chunks(&mut transaction, id).await?;
         transaction.commit().await?;
-        self.take_in().await?;
+        self.take_in(import).await?;
         self.end_indexing().await?;
         let mut connection = platform.pool.acquire().await?;
         if let Some((ended, _)) = repository::find(&mut connection, id).await? {
@@ -181,4 +287,18 @@ impl<'a> Writer<'a> {
         }
         Ok(())
     }
+}
+
+fn go_on(import: &mut UserImport, end: FilePlace, counts: ImportCounts, tell: Tell<'_>) {
+    import.counts = import.counts.and(counts);
+    import.place = end;
+    tell(import);
+}
+
+/// Whether less than half of the connections there may be are in use.
+fn is_spare(pool: &PgPool) -> bool {
+    let in_use = pool
+        .size()
+        .saturating_sub(u32::try_from(pool.num_idle()).unwrap_or(0));
+    2 * in_use < pool.options().get_max_connections()
 }

@@ -1,5 +1,6 @@
 //! Importing users from files.
 
+mod at_once;
 mod broken;
 mod conflicts;
 mod update;

@@ -73,6 +73,38 @@ async fn of_many_users_those_are_stored_whose_names_are_free() {
 }
 
 #[tokio::test]
+async fn all_of_many_users_are_stored_unless_somebody_has_a_name_or_an_id() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let hash = hash(9);
+    let known = put(&mut conn, 1).await;
+    let mut same_id = user(2);
+    same_id.id = known.id;
+    let mut same_name = user(3);
+    same_name.nickname = known.nickname.clone();
+    let (four, five) = (user(4), user(5));
+    for (all, are_stored) in [
+        ([&four, &same_id], false),
+        ([&four, &same_name], false),
+        ([&four, &five], true),
+    ] {
+        let new = all.map(|user| NewUser {
+            user,
+            password_hash: &hash,
+            password_reset_openly_at: None,
+        });
+        let mut transaction = conn.begin().await.unwrap();
+        let stored = users::insert_unless_taken(&mut transaction, &new).await;
+        assert_eq!(stored.unwrap(), are_stored);
+        match are_stored {
+            true => transaction.commit().await.unwrap(),
+            false => transaction.rollback().await.unwrap(),
+        }
+    }
+    assert_eq!(users::count(&mut conn).await.unwrap(), 3);
+}
+
+#[tokio::test]
 async fn what_many_users_left_outside_the_indexes_is_taken_in() {
     let db = TestDatabase::create().await;
     let mut transaction = db.pool.begin().await.unwrap();

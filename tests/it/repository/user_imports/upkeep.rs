@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::json;
 use user_management::{
-    domain::user_import::{ImportState, RowError, UserImport},
+    domain::user_import::{FilePlace, ImportState, RowError, UserImport},
     repository::{
         jobs::{self, JobKind, NewJob},
         user_imports, users,
@@ -106,6 +106,7 @@ async fn a_transaction_that_takes_long_keeps_nobody_from_being_counted() {
     let db = TestDatabase::create().await;
     let mut long = db.pool.begin().await.unwrap();
     user_imports::allow_pauses(&mut long).await.unwrap();
+    user_imports::count_apart(&mut long).await.unwrap();
     put(&mut long, 1).await;
     // Whatever slot it is that others of this connection would have.
     let mut other = db.pool.begin().await.unwrap();
@@ -133,4 +134,44 @@ async fn a_transaction_that_takes_long_keeps_nobody_from_being_counted() {
     users::merge_counts(&mut conn).await.unwrap();
     assert_eq!(users::count(&mut conn).await.unwrap(), 1);
     assert_eq!(slots().await, 32);
+}
+
+#[tokio::test]
+async fn a_batch_waits_for_the_one_before_and_one_of_two_that_wait_for_each_other_fails() {
+    let db = TestDatabase::create().await;
+    let [first, second] = [0, 70].map(|offset| FilePlace { offset, line: 1 });
+    let mut one = db.pool.begin().await.unwrap();
+    let mut two = db.pool.begin().await.unwrap();
+    user_imports::begin_batch(&mut one, id(1), first)
+        .await
+        .unwrap();
+    user_imports::begin_batch(&mut two, id(1), second)
+        .await
+        .unwrap();
+    let is_behind = async {
+        let waited = user_imports::await_batch(&mut two, id(1), first).await;
+        (waited, two)
+    };
+    let is_stuck = async {
+        let waited = user_imports::await_batch(&mut one, id(1), second).await;
+        // It is over by now, whichever of them it was that failed.
+        one.rollback().await.unwrap();
+        waited
+    };
+    let ((behind, two), stuck) = tokio::join!(is_behind, is_stuck);
+    two.rollback().await.unwrap();
+    let failed = [behind.is_err(), stuck.is_err()];
+    assert!(
+        failed == [true, false] || failed == [false, true],
+        "{failed:?}"
+    );
+
+    let mut other = db.pool.begin().await.unwrap();
+    user_imports::begin_batch(&mut other, id(2), first)
+        .await
+        .unwrap();
+    let mut free = db.pool.begin().await.unwrap();
+    user_imports::await_batch(&mut free, id(1), first)
+        .await
+        .unwrap();
 }
