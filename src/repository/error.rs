@@ -46,6 +46,19 @@ pub fn is_passing(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether PostgreSQL ended a transaction since others waited for it while it waited for them: the same works when
+/// they are done.
+#[must_use]
+pub fn is_deadlock(error: &Error) -> bool {
+    let Error::Unavailable(why) = error else {
+        return false;
+    };
+    let database = why
+        .downcast_ref::<sqlx::Error>()
+        .and_then(sqlx::Error::as_database_error);
+    database.is_some_and(|error| error.code().as_deref() == Some("40P01"))
+}
+
 fn conflict(constraint: &str) -> Option<ErrorCode> {
     match constraint {
         "users_email_key" | "users_legacy_name_key" => Some(ErrorCode::EmailAlreadyExists),

@@ -241,8 +241,7 @@ impl Search<'_> {
 
     /// Whether the best matches are all that is asked for, and are found without a look at how many there are.
     fn is_quick(&self, branch: &Branch) -> bool {
-        let is_best = branch.is_begun() || branch.is_of(Tier::Equal);
-        is_best && *self.order == UserOrder::BestMatch && is_text_only(self.filter)
+        branch.is_begun() && *self.order == UserOrder::BestMatch && is_text_only(self.filter)
     }
 
     fn push_columns(&self, sql: &mut Sql) {

@@ -8,7 +8,7 @@ use super::{
     Ctx,
     audit::{Act, AuditLog},
     platform::Platform,
-    user_imports::IMPORT_USERS,
+    user_imports::{IMPORT_USERS, import_given_up},
 };
 use crate::{
     domain::{
@@ -78,7 +78,7 @@ impl Maintenance {
         while outbox::sweep(&mut connection, before, batch).await? == u64::from(BATCH) {}
         let (before, uploads) = (now - KEEP_IMPORTS, now - KEEP_UPLOADS);
         let job = IMPORT_USERS.name;
-        user_imports::end_forsaken(&mut connection, job, BROKEN_OFF, now).await?;
+        self.end_forsaken(job, now).await?;
         while user_imports::sweep_errors(&mut connection, before, batch).await? == u64::from(BATCH)
         {
         }
@@ -92,6 +92,18 @@ impl Maintenance {
         }
         drop(connection);
         self.audit.trim(now).await?;
+        Ok(())
+    }
+
+    /// Ends imports that no job goes on with.
+    async fn end_forsaken(&self, job: &str, now: DateTime<Utc>) -> Result<()> {
+        let ctx = Ctx::system(RequestId(self.platform.random.uuid_v7(now)), now);
+        let mut transaction = self.platform.pool.begin().await?;
+        let ended = user_imports::end_forsaken(&mut transaction, job, BROKEN_OFF, now).await?;
+        let acts = ended.iter().map(|id| import_given_up(*id, BROKEN_OFF));
+        let audit = &self.platform.audit;
+        audit.record_all(&mut transaction, &ctx, acts).await?;
+        transaction.commit().await?;
         Ok(())
     }
 

@@ -1,9 +1,9 @@
 //! Importing users from files.
 //!
 //! A file is read piece by piece (`source.rs`, `rows.rs`) and written in batches (`write.rs`, `step.rs`,
-//! `change.rs`, `invitations.rs`), of which one is read, checked and hashed while the one before is written. A batch is one transaction:
-//! accounts, their audit entries, mails, what was wrong with rows, and how far the import has got. So an
-//! import that was killed goes on behind its last batch, and comes to the same end. Where all of the file
+//! `change.rs`, `invitations.rs`), some of which are read, checked and hashed while those before are written, at
+//! once, each behind the other. A batch is one transaction: accounts, their audit entries, mails, what was wrong
+//! with rows, and how far the import has got. So an import that was killed goes on behind its last batch, and comes to the same end. Where all of the file
 //! is one transaction it begins again. `upload.rs` has files that come by HTTP and the job that imports
 //! them.
 
@@ -135,6 +135,9 @@ impl UserImports {
             Some(known) if known.state == ImportState::Running && options.is_whole() => {
                 let why = "was broken off, and nothing of it stands";
                 repository::end(&mut transaction, known.id, Some(why), ctx.now).await?;
+                let act = import_given_up(known.id, why);
+                let audit = &self.platform.audit;
+                audit.record(&mut transaction, ctx, act).await?;
             }
             Some(known) if known.state == ImportState::Running && !resume => {
                 return Err(Error::Conflict(ErrorCode::ImportRunning));
@@ -316,6 +319,14 @@ impl UserImports {
             ..ctx
         }
     }
+}
+
+/// That an import was ended before its end.
+pub(super) fn import_given_up(id: ImportId, why: &str) -> Act {
+    Act::new(Action::ImportGivenUp).after(serde_json::json!({
+        "import_id": id,
+        "failure": why,
+    }))
 }
 
 /// Who asks, to be kept with an import.

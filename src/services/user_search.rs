@@ -226,14 +226,13 @@ impl UserSearch {
         scope: Scope,
     ) -> Result<UserPage> {
         let list = fingerprint(&query, scope);
-        let (mark, skip, limit) = match &paging {
+        let (mark, skip, limit): (Option<Mark>, _, _) = match &paging {
             Paging::Skip(page) => (None, page.skip, page.limit),
             Paging::Cursor { cursor, limit } => {
                 let mark = cursor.as_deref().map(|text| self.cursors.open(&list, text));
                 (mark.transpose()?, 0, *limit)
             }
         };
-        let mark: Option<Mark> = mark;
         let now = mark.as_ref().map_or(ctx.now, |mark| mark.now);
         let filter = query.selection.at(now);
         if let (Paging::Skip(page), true) = (&paging, query.is_open()) {

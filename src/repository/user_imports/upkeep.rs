@@ -82,7 +82,15 @@ pub async fn await_batch(
     id: ImportId,
     from: FilePlace,
 ) -> Result<()> {
-    lock_batch(connection, id, from).await
+    // It takes as long as that one, whose own statements have their limits.
+    sqlx::query("set local statement_timeout = 0")
+        .execute(&mut *connection)
+        .await?;
+    lock_batch(connection, id, from).await?;
+    sqlx::query("set local statement_timeout to default")
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 async fn lock_batch(connection: &mut PgConnection, id: ImportId, from: FilePlace) -> Result<()> {
@@ -95,7 +103,7 @@ async fn lock_batch(connection: &mut PgConnection, id: ImportId, from: FilePlace
 }
 
 /// Ends imports of uploaded files for which there is no job of this kind that will run, and forgets their
-/// files: answers how many.
+/// files: answers which.
 ///
 /// # Errors
 ///
@@ -105,8 +113,8 @@ pub async fn end_forsaken(
     job_kind: &str,
     failure: &str,
     now: DateTime<Utc>,
-) -> Result<u64> {
-    let ended: i64 = sqlx::query_scalar(
+) -> Result<Vec<ImportId>> {
+    let ended = sqlx::query_scalar(
         "with ended as ( \
            update user_imports set state = 'failed', failure = $2, updated_at = $3 \
            where is_upload and state = 'running' and not exists ( \
@@ -116,14 +124,14 @@ pub async fn end_forsaken(
          ), forgotten as ( \
            delete from user_import_chunks where import_id in (select id from ended) \
          ) \
-         select count(*) from ended",
+         select id from ended",
     )
     .bind(job_kind)
     .bind(failure)
     .bind(now)
-    .fetch_one(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(u64::try_from(ended).unwrap_or(0))
+    Ok(ended)
 }
 
 /// Deletes errors of imports that [`sweep`] deletes, at most `limit`: answers how many. Before it, since with

@@ -173,9 +173,7 @@ pub(super) fn push_filter_but_text(sql: &mut Sql, filter: &UserFilter, by: By) {
     if let Some(since) = filter.inactive_since {
         sql.push(" and coalesce(last_login_at, '-infinity') <= ")
             .push_bind(since);
-        sql.push(" and (last_login_at is not null or created_at <= ")
-            .push_bind(since)
-            .push(")");
+        sql.push(" and created_at <= ").push_bind(since);
     }
     if filter.is_public {
         sql.push(" and role <> 'ANONYMOUS' and locked_at is null and deletion_due_at is null");

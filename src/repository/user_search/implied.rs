@@ -2,7 +2,7 @@
 //! some time has logged in, if at all, since then. Filters bound indexes of their own; this bounds those of the
 //! other times too.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use crate::{
@@ -23,25 +23,30 @@ pub async fn with_implied_times(
     connection: &mut PgConnection,
     filter: UserFilter,
 ) -> Result<UserFilter> {
-    let old_logins = filter.last_login.to.or(filter.inactive_since);
-    if old_logins.is_none() && filter.created.from.is_none() {
-        return Ok(filter);
+    let mut latest = vec![filter.created.to, filter.inactive_since];
+    if filter.last_login.to.is_none() && filter.created.from.is_none() {
+        return Ok(UserFilter {
+            created: until(filter.created, &latest),
+            ..filter
+        });
     }
     let before_creation = longest_before_creation(connection).await?;
-    let latest = [filter.last_login.to, filter.inactive_since]
-        .into_iter()
-        .flatten()
-        .filter_map(|time| time.checked_add_signed(before_creation));
-    let created = TimeRange {
-        to: filter.created.to.into_iter().chain(latest).min(),
-        ..filter.created
-    };
+    let last_login = filter.last_login.to;
+    latest.push(last_login.and_then(|time| time.checked_add_signed(before_creation)));
+    let created = until(filter.created, &latest);
     let from = created.from;
     Ok(UserFilter {
         created,
         logged_in_since: from.and_then(|time| time.checked_sub_signed(before_creation)),
         ..filter
     })
+}
+
+fn until(range: TimeRange, times: &[Option<DateTime<Utc>>]) -> TimeRange {
+    TimeRange {
+        to: times.iter().flatten().min().copied(),
+        ..range
+    }
 }
 
 /// How long before his account was made somebody logged in, at most.

@@ -173,11 +173,6 @@ impl Branch {
         self.fixed == [Fixed::Begun]
     }
 
-    /// Whether it holds whoever matches so well.
-    pub(super) fn is_of(&self, tier: Tier) -> bool {
-        self.fixed == [Fixed::Tier(tier)]
-    }
-
     /// Whether its rows match a text as it is searched for.
     pub(super) fn has_text(&self) -> bool {
         let is_of_text = |fixed: &Fixed| matches!(fixed, Fixed::Tier(_) | Fixed::Begun);

@@ -22,7 +22,7 @@ const SLACK: usize = 3;
 const GATHERED: usize = 2;
 
 /// The first rows of a branch that pass: by a walk, or gathered where they are rare. `share` is the part of all
-/// users who pass, by a sample; none where all of the branch do.
+/// users who pass, by a sample; none where everybody does.
 pub(super) async fn find(
     connection: &mut PgConnection,
     search: &Search<'_>,

@@ -166,8 +166,8 @@ pub(super) fn push_range(sql: &mut Sql, begun: &Begun) {
 /// By what it is found out whether a row matches words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
-    /// By whole words that contain them, of which there is a small index; a row would be asked for each of
-    /// them in turn.
+    /// By whole words that contain them, of which there is a small index; those of which there are too many are
+    /// asked of the rows' one text.
     Words,
     /// By the fields, each of which has indexes.
     Fields,
@@ -232,10 +232,11 @@ pub(super) fn push_tier(sql: &mut Sql, words: &[Word], tier: Tier, by: By) {
         }
         let looks_for_parts = tier >= Tier::Contains && finds_parts(&word.word);
         sql.push(" and (");
-        match by {
-            By::Text => push_text(sql, word, looks_for_parts, tier == Tier::Equal),
-            By::Words | By::Fields if looks_for_parts => push_parts(sql, word),
-            By::Words | By::Fields => push_begun(sql, word, tier == Tier::Equal),
+        let is_by_index = by == By::Fields && !is_found_by_another(word, words);
+        match (is_by_index, looks_for_parts) {
+            (false, anywhere) => push_text(sql, word, anywhere, tier == Tier::Equal),
+            (true, true) => push_parts(sql, word),
+            (true, false) => push_begun(sql, word, tier == Tier::Equal),
         }
         if is_one_of_many && !looks_for_parts {
             sql.push(" or search_words @> ")
@@ -247,6 +248,13 @@ pub(super) fn push_tier(sql: &mut Sql, words: &[Word], tier: Tier, by: By) {
         }
         sql.push(")");
     }
+}
+
+/// Whether a word is so short that an index has more of it than there is to be asked of whoever has a longer one.
+fn is_found_by_another(word: &Word, words: &[Word]) -> bool {
+    const SHORT: usize = 3;
+    let is_short = |word: &Word| word.word.chars().count() <= SHORT;
+    is_short(word) && !words.iter().all(is_short)
 }
 
 /// A field is the word, or begins with it.

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::step::Candidate;
 use crate::{
     domain::{
         email::Email,
@@ -83,4 +84,45 @@ impl Known {
         self.legacy_names
             .extend(name.map(|name| (name.as_str().to_owned(), id)));
     }
+}
+
+/// Rows that are to be tried again, in the order of the file.
+#[derive(Default)]
+pub(super) struct Again {
+    pub(super) candidates: Vec<Candidate>,
+    names: HashSet<(Column, String)>,
+}
+
+impl Again {
+    pub(super) fn push(&mut self, candidate: Candidate) {
+        self.names.extend(names_of(&candidate));
+        self.candidates.push(candidate);
+    }
+
+    /// Whether what becomes of one of them decides what becomes of a row behind them.
+    pub(super) fn decides(&self, candidate: &Candidate) -> bool {
+        names_of(candidate)
+            .iter()
+            .any(|name| self.names.contains(name))
+    }
+}
+
+/// By what an account is known, and the nickname that it is to have.
+pub(super) fn names_of(candidate: &Candidate) -> Vec<(Column, String)> {
+    let (given, user) = (&candidate.given, &candidate.user);
+    let nickname = given.nickname.as_ref();
+    let nickname = nickname.map(|name| name.as_str().to_ascii_lowercase());
+    let email = user.email.as_ref().map(Email::normalized);
+    let number = user.phone_number.as_ref();
+    let name = user.legacy_name.as_ref();
+    [
+        Some((Column::Id, user.id.to_string())),
+        email.map(|email| (Column::Email, email)),
+        number.map(|number| (Column::PhoneNumber, number.as_str().to_owned())),
+        name.map(|name| (Column::LegacyName, name.as_str().to_owned())),
+        nickname.map(|name| (Column::Nickname, name)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

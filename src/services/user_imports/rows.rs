@@ -148,8 +148,8 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// The next batches, as many as are written at once; none at the end. Passwords to be hashed come alone:
-    /// what is lost by a kill took long.
+    /// The next batches, as many as are written at once; none at the end. None comes behind passwords that
+    /// were hashed: what is lost by a kill took long.
     pub(super) async fn next_some(&mut self) -> Result<Vec<Batch>> {
         let mut batches = Vec::new();
         let is_hashed = |row: &Row| matches!(row.hash, Some((Column::Password, _)));

@@ -16,12 +16,11 @@ use super::{
     UserImports,
     change::Changed,
     invitations::Pace,
-    known::Known,
+    known::{Again, Known, names_of},
     rows::{Batch, Row},
 };
 use crate::{
     domain::{
-        email::Email,
         id::UserId,
         password::PasswordHash,
         permission::Permission,
@@ -247,7 +246,7 @@ impl<'a> Step<'a> {
         let mut names = HashSet::new();
         // Of two that have a name in common the second comes when it is known what became of the first.
         let (first, mut left): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|candidate| {
-            let own = names_of(&candidate.user);
+            let own = names_of(candidate);
             let is_first = own.iter().all(|name| !names.contains(name));
             names.extend(own);
             is_first
@@ -309,8 +308,12 @@ impl<'a> Step<'a> {
         }
         let wanted: Vec<_> = candidates.iter().map(|candidate| &candidate.user).collect();
         let mut known = Known::of(users::find_holders(connection, &wanted).await?);
-        let mut again = Vec::new();
+        let mut again = Again::default();
         for mut candidate in candidates {
+            if again.decides(&candidate) {
+                again.push(candidate);
+                continue;
+            }
             let Candidate {
                 line, given, user, ..
             } = &candidate;
@@ -357,7 +360,7 @@ impl<'a> Step<'a> {
                 }
             }
         }
-        Ok(again)
+        Ok(again.candidates)
     }
 
     /// How an error names an account.
@@ -367,20 +370,4 @@ impl<'a> Step<'a> {
             None => format!("the account {id}"),
         }
     }
-}
-
-/// By what an account is known, besides its nickname.
-fn names_of(user: &User) -> Vec<(Column, String)> {
-    let email = user.email.as_ref().map(Email::normalized);
-    let number = user.phone_number.as_ref();
-    let name = user.legacy_name.as_ref();
-    [
-        Some((Column::Id, user.id.to_string())),
-        email.map(|email| (Column::Email, email)),
-        number.map(|number| (Column::PhoneNumber, number.as_str().to_owned())),
-        name.map(|name| (Column::LegacyName, name.as_str().to_owned())),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }

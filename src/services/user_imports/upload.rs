@@ -4,19 +4,18 @@
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tracing::instrument;
 
 use super::{
-    UserImports, asked_by,
+    UserImports, asked_by, import_given_up,
     rows::Rows,
     source::{PIECE, Source, place_of},
 };
 use crate::{
     domain::{
         actor::Actor,
-        audit::Action,
         id::ImportId,
         permission::Permission,
         user_import::{ImportOptions, ImportState, UserImport},
@@ -282,12 +281,8 @@ impl UserImports {
         let is_ended = repository::end(&mut transaction, import_id, Some(why), now).await?;
         repository::delete_chunks(&mut transaction, import_id).await?;
         let ended = repository::find(&mut transaction, import_id).await?;
-        if let (true, Some((import, by))) = (is_ended, ended) {
-            let act = Act::new(Action::ImportGivenUp).after(json!({
-                "import_id": import_id,
-                "failure": why,
-                "rows_read": import.counts.read(),
-            }));
+        if let (true, Some((_, by))) = (is_ended, ended) {
+            let act = import_given_up(import_id, why);
             let ctx = self.ctx_of(&by);
             let audit = &self.platform.audit;
             audit.record(&mut transaction, &ctx, outcome(act)).await?;

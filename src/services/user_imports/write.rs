@@ -12,7 +12,7 @@ use super::{Tell, UserImports, invitations::Pace, rows::Batch, step::Step};
 use crate::{
     domain::user_import::{FilePlace, ImportCounts, ImportState, ImportedBy, UserImport},
     error::{Error, ErrorCode, Result},
-    repository::{user_imports as repository, users},
+    repository::{error::is_deadlock, user_imports as repository, users},
 };
 
 /// Why an import is ended whose rows were good, but not all of them.
@@ -21,9 +21,16 @@ const NOT_ALL_GOOD: &str = "rows were rejected, so that nothing was imported";
 /// Users who are taken into the indexes of texts together: the more they are, the less each costs there, and the
 /// more is read by every search meanwhile, some milliseconds for a thousand, or taken in by a login that comes
 /// before us.
-const MANY_OUTSIDE: u64 = 8_000;
+const MANY_OUTSIDE: u64 = 6_000;
 /// So many wait at most while others are taken in: then the import waits for that.
-const MOST_OUTSIDE: u64 = 16_000;
+const MOST_OUTSIDE: u64 = 12_000;
+
+/// How often a batch is written that runs into deadlocks.
+const TRIES: u32 = 5;
+
+/// Sets of batches that are written one by one where those of one couldn't be written at once: the rows of a file
+/// are alike, and each try costs a second.
+const APART: u32 = 10;
 
 /// Writes the batches of one import.
 pub(super) struct Writer<'a> {
@@ -34,6 +41,8 @@ pub(super) struct Writer<'a> {
     pace: Pace,
     /// Whether nobody had the names of the batch before.
     are_new: AtomicBool,
+    /// How many sets of batches are written one by one yet.
+    apart: u32,
     /// The transaction of the whole file, where all of it is one.
     whole: Option<Transaction<'static, Postgres>>,
     /// Takes into the indexes of texts, beside the next batches, what the ones before left outside.
@@ -72,6 +81,7 @@ impl<'a> Writer<'a> {
             by,
             pace: Pace::from(imports.platform.clock.now()),
             are_new: AtomicBool::new(true),
+            apart: 0,
             whole,
             indexing: None,
             taken_in: import.counts.created + import.counts.updated,
@@ -111,7 +121,7 @@ impl<'a> Writer<'a> {
     /// out as if they were written one by one. Answers those that still are to be: the ones behind that had what
     /// one before waited for.
     async fn write_at_once(
-        &self,
+        &mut self,
         batches: Vec<Batch>,
         import: &mut UserImport,
         tell: Tell<'_>,
@@ -119,19 +129,30 @@ impl<'a> Writer<'a> {
         let (pool, id) = (&self.imports.platform.pool, self.import.id);
         let (mut writing, mut before) = (FuturesOrdered::new(), None);
         for batch in &batches {
+            let is_first = before.is_none();
             // Others need connections too.
-            if before.is_some() && !is_spare(pool) {
+            if !is_first && (self.apart > 0 || !is_spare(pool)) {
                 break;
             }
-            let mut transaction = pool.begin().await?;
-            repository::begin_batch(&mut transaction, id, batch.from).await?;
-            if before.is_some() {
-                repository::count_apart(&mut transaction).await?;
+            let begun = async {
+                let mut transaction = pool.begin().await?;
+                repository::begin_batch(&mut transaction, id, batch.from).await?;
+                if !is_first {
+                    // The batch before, for which it waits, may need the place where others count.
+                    repository::count_apart(&mut transaction).await?;
+                }
+                Ok::<_, Error>(transaction)
+            };
+            match begun.await {
+                Ok(begun) => writing.push_back(self.write_in(begun, batch.clone(), before)),
+                // An import needs no more than one connection.
+                Err(Error::Unavailable(_)) if !is_first => break,
+                Err(error) => return Err(error),
             }
-            writing.push_back(self.write_in(transaction, batch.clone(), before));
             before = Some(batch.from);
         }
         let mut batches = VecDeque::from(batches);
+        let mut has_failed = false;
         while let Some(written) = writing.next().await {
             match written {
                 Ok(counts) => {
@@ -140,13 +161,24 @@ impl<'a> Writer<'a> {
                 }
                 Err(Error::Unavailable(why)) => {
                     tracing::debug!(error = %why, "batches of an import are written one by one");
+                    has_failed = true;
                     break;
                 }
                 Err(error) => return Err(error),
             }
         }
-        // None of these can come to its end any more.
         while writing.next().await.is_some() {}
+        drop(writing);
+        self.apart = self.apart.saturating_sub(1);
+        if has_failed {
+            self.apart = APART;
+            // It may have been committed all the same, and what is behind it too.
+            let mut connection = pool.acquire().await?;
+            if let Some((stored, _)) = repository::find(&mut connection, id).await? {
+                batches.retain(|batch| batch.from.offset >= stored.place.offset);
+                (import.place, import.counts) = (stored.place, stored.counts);
+            }
+        }
         Ok(batches.into())
     }
 
@@ -154,7 +186,7 @@ impl<'a> Writer<'a> {
         let pool = &self.imports.platform.pool;
         // Where it fails, nothing of it stands.
         let Some(mut whole) = self.whole.take() else {
-            return self.write_in(pool.begin().await?, batch, None).await;
+            return self.write_alone(batch).await;
         };
         let (from, end) = (batch.from, batch.end);
         let mut step = self.step();
@@ -165,6 +197,22 @@ impl<'a> Writer<'a> {
         let counts = step.counts;
         self.whole = Some(whole);
         Ok(counts)
+    }
+
+    /// Writes a batch in a transaction of its own, once more where somebody who writes the same people waited for it
+    /// while it waited for him.
+    async fn write_alone(&self, batch: Batch) -> Result<ImportCounts> {
+        for _ in 1..TRIES {
+            let transaction = self.imports.platform.pool.begin().await?;
+            match self.write_in(transaction, batch.clone(), None).await {
+                Err(error) if is_deadlock(&error) => {
+                    tracing::debug!(%error, "a batch of an import is written once more");
+                }
+                written => return written,
+            }
+        }
+        let transaction = self.imports.platform.pool.begin().await?;
+        self.write_in(transaction, batch, None).await
     }
 
     /// Writes a batch in this transaction, behind the one that begins at `behind`, and commits it.

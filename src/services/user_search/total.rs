@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Totals up to here are exact, and so is every one where there are few users at all.
-pub const EXACT_UP_TO: u64 = 1_000;
+pub const EXACT_UP_TO: u64 = 500;
 /// So few users are counted one by one.
 const FEW_USERS: u64 = 20_000;
 /// By statistics that are off by no more than this factor it is known whether there are more than

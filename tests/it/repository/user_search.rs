@@ -1,5 +1,6 @@
 //! Searches, against a plain filter in Rust over random users.
 
+mod known;
 mod plain;
 mod words;
 
@@ -306,89 +307,4 @@ async fn a_search_finds_what_a_plain_filter_lets_pass_in_the_order_of_a_plain_so
         narrowed > 20,
         "{narrowed} filters told when users logged in"
     );
-}
-
-#[tokio::test]
-async fn bounds_of_times_follow_from_one_another() {
-    let db = TestDatabase::create().await;
-    let mut conn = db.pool.acquire().await.unwrap();
-    let noon = after(TimeDelta::zero());
-    let filter = UserFilter {
-        created: TimeRange {
-            from: Some(noon - TimeDelta::hours(5)),
-            to: None,
-        },
-        inactive_since: Some(noon),
-        ..UserFilter::default()
-    };
-    let mut narrowed = async || with_implied_times(&mut conn, filter.clone()).await.unwrap();
-    let bounded = narrowed().await;
-    assert_eq!(bounded.created.to, Some(noon));
-    assert_eq!(bounded.logged_in_since, filter.created.from);
-    // Who came from elsewhere may have logged in there.
-    let mut conn = db.pool.acquire().await.unwrap();
-    for (number, hours) in [(1, -3), (2, 7), (3, 2)] {
-        let mut user = user(number);
-        user.last_login_at = Some(user.created_at - TimeDelta::hours(hours));
-        insert(&mut conn, &user, &hash(number), &told())
-            .await
-            .unwrap();
-    }
-    let bounded = narrowed().await;
-    assert_eq!(bounded.created.to, Some(noon + TimeDelta::hours(7)));
-    let since = Some(noon - TimeDelta::hours(12));
-    assert_eq!(bounded.logged_in_since, since);
-    // What has no bounds of times stays as it is.
-    let none = UserFilter::default();
-    let same = with_implied_times(&mut conn, none.clone()).await.unwrap();
-    assert_eq!(same, none);
-}
-
-#[tokio::test]
-async fn statistics_tell_about_how_many_there_are() {
-    let db = TestDatabase::create().await;
-    let mut conn = db.pool.acquire().await.unwrap();
-    for number in 1..=400 {
-        let mut user = user(number);
-        user.is_professional = number % 4 == 0;
-        assert!(
-            insert(&mut conn, &user, &hash(number), &told())
-                .await
-                .unwrap()
-        );
-    }
-    sqlx::query("analyze users")
-        .execute(&mut *conn)
-        .await
-        .unwrap();
-    let filter = UserFilter {
-        is_professional: Some(true),
-        ..UserFilter::default()
-    };
-    let order = UserOrder::default();
-    let mut search = Search {
-        filter: &filter,
-        words: Vec::new(),
-        order: &order,
-        everybody: 400,
-        gathered_up_to: 3_000,
-    };
-    let estimate = user_search::estimate(&mut conn, &search).await.unwrap();
-    assert!((80..=120).contains(&estimate), "{estimate}");
-    // A look at all of them tells how many there are, and trusts itself as far as they are on many pages.
-    let page = PageOf {
-        after: None,
-        backwards: false,
-        skip: 0,
-        limit: 7,
-    };
-    let found = user_search::find_page(&mut conn, &mut search, page)
-        .await
-        .unwrap();
-    let sample = found.sample.unwrap();
-    assert_eq!(
-        (found.users.len(), found.total, sample.estimate),
-        (7, Some(100), 100)
-    );
-    assert!(sample.tells_more_than(1) && !sample.tells_more_than(99));
 }

@@ -58,7 +58,7 @@ async fn an_import_that_no_job_goes_on_with_is_ended_and_its_file_forgotten() {
         }
     }
     let ended = user_imports::end_forsaken(&mut conn, "import", "why", noon()).await;
-    assert_eq!(ended.unwrap(), 1);
+    assert_eq!(ended.unwrap(), [id(1)]);
     let forsaken = read(&mut conn, 1).await;
     assert_eq!(forsaken.state, ImportState::Failed);
     assert_eq!(forsaken.failure.as_deref(), Some("why"));

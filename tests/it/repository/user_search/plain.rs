@@ -159,9 +159,9 @@ fn passes(filter: &UserFilter, user: &User) -> bool {
             .is_none_or(|is| user.is_professional == is)
         && is_within(filter.created, Some(user.created_at))
         && is_within(filter.last_login, user.last_login_at)
-        && filter
-            .inactive_since
-            .is_none_or(|since| user.last_login_at.unwrap_or(user.created_at) <= since)
+        && filter.inactive_since.is_none_or(|since| {
+            user.created_at <= since && user.last_login_at.is_none_or(|at| at <= since)
+        })
         && (filter.locales.is_empty()
             || profile
                 .locale

@@ -115,3 +115,23 @@ async fn a_name_that_an_earlier_batch_gives_up_is_free_in_later_ones() {
     assert_eq!(first_name(&app, "countess@example.com").await, "Ada");
     assert_eq!(first_name(&app, "ada@example.com").await, "Another");
 }
+
+#[tokio::test]
+async fn two_files_of_the_same_people_in_opposite_order_both_come_to_their_end() {
+    let app = TestApp::start().await;
+    let rows: Vec<String> = (0..2 * BATCH)
+        .map(|number| format!("user{number}@example.com\n"))
+        .collect();
+    let skip = ImportOptions {
+        on_conflict: OnConflict::Skip,
+        ..TABLE
+    };
+    let forth = format!("email\n{}", rows.concat());
+    let back: String = rows.into_iter().rev().collect();
+    let back = format!("email\n{back}");
+    let ((one, _), (two, _)) = tokio::join!(app.import(&forth, skip), app.import(&back, skip));
+    let (one, two) = (one.counts, two.counts);
+    assert_eq!(one.created + two.created, 2_000);
+    assert_eq!((one.read(), two.read()), (2_000, 2_000));
+    assert_eq!((one.rejected, two.rejected), (0, 0));
+}

@@ -176,3 +176,28 @@ async fn of_an_atomic_import_all_rows_go_in_or_none() {
     assert_eq!(import.counts, counts(1500, 0, 0, 0));
     assert_eq!(app.count("users").await, 1501);
 }
+
+#[tokio::test]
+async fn rows_with_a_nickname_in_common_come_out_as_if_they_came_alone() {
+    let update = ImportOptions {
+        on_conflict: OnConflict::Update,
+        ..TABLE
+    };
+    let skip = ImportOptions {
+        on_conflict: OnConflict::Skip,
+        ..TABLE
+    };
+    let app = TestApp::start().await;
+    // The second row gives the first one's account the nickname that the third wants.
+    let rows = "nickname,email\n,a@example.com\nnick,a@example.com\nNick,b@example.com\n";
+    let (import, errors) = app.import(rows, update).await;
+    assert_eq!(import.counts, counts(1, 1, 0, 1));
+    assert_eq!(errors, ["4 nickname: line 2 of the file has it already"]);
+    assert_eq!(app.row("a@example.com").await["nickname"], "nick");
+    // The second row can't have its nickname, so that the third makes the account of the fourth.
+    let rows = "nickname,email,phone_number\nsame,,+14155550101\nsame,e@example.com,\n,e@example.com,\n\
+        same,e@example.com,\n";
+    let (import, errors) = app.import(rows, skip).await;
+    assert_eq!(import.counts, counts(2, 0, 1, 1));
+    assert_eq!(errors, ["3 nickname: line 2 of the file has it already"]);
+}

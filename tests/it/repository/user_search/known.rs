@@ -1,0 +1,167 @@
+//! What is known, or taken to be, before everybody is looked at.
+
+use chrono::TimeDelta;
+use user_management::{
+    domain::{
+        profile::PersonName,
+        user::User,
+        user_order::{Place, UserOrder},
+        user_search::{SearchText, TimeRange, UserFilter},
+    },
+    repository::{
+        user_search::{self, PageOf, Scope, Search, Word, with_implied_times},
+        users::insert,
+    },
+};
+
+use super::page;
+use crate::{
+    repository::{after, hash, told, user},
+    support::database::TestDatabase,
+};
+
+#[tokio::test]
+async fn who_matches_several_words_best_comes_first_however_many_are_before_him() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let name = |name| Some(PersonName::parse(name).unwrap());
+    let mut best = Vec::new();
+    for number in 1..=40 {
+        let mut user = user(number);
+        user.profile.last_name = name("Smithers");
+        user.profile.first_name = name("Josephine");
+        if number > 35 {
+            user.profile.last_name = name("Smith");
+            user.profile.first_name = name("José");
+            best.push(user.id);
+        }
+        assert!(
+            insert(&mut conn, &user, &hash(number), &told())
+                .await
+                .unwrap()
+        );
+    }
+    let filter = UserFilter {
+        text: Some(SearchText::parse("jose smith").unwrap()),
+        ..UserFilter::default()
+    };
+    let mut search = Search {
+        filter: &filter,
+        words: ["jose", "smith"]
+            .map(|word| Word::new(word, Scope::Names))
+            .to_vec(),
+        order: &UserOrder::BestMatch,
+        everybody: 40,
+        gathered_up_to: 0,
+    };
+    let ids = |users: &[(User, Place)]| users.iter().map(|(user, _)| user.id).collect::<Vec<_>>();
+    let first = page(&mut conn, &mut search, None, false, 0).await;
+    assert_eq!((ids(&first)[..5].to_vec(), first.len()), (best, 7));
+    let last = page(
+        &mut conn,
+        &mut search,
+        first.first().map(|(_, place)| place),
+        false,
+        0,
+    )
+    .await;
+    assert_eq!(
+        ids(&last),
+        ids(&page(&mut conn, &mut search, None, false, 1).await)
+    );
+}
+
+#[tokio::test]
+async fn bounds_of_times_follow_from_one_another() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let noon = after(TimeDelta::zero());
+    let filter = UserFilter {
+        created: TimeRange {
+            from: Some(noon - TimeDelta::hours(5)),
+            to: None,
+        },
+        last_login: TimeRange {
+            from: None,
+            to: Some(noon),
+        },
+        ..UserFilter::default()
+    };
+    let mut narrowed = async || with_implied_times(&mut conn, filter.clone()).await.unwrap();
+    let bounded = narrowed().await;
+    assert_eq!(bounded.created.to, Some(noon));
+    assert_eq!(bounded.logged_in_since, filter.created.from);
+    // Who came from elsewhere may have logged in there.
+    let mut conn = db.pool.acquire().await.unwrap();
+    for (number, hours) in [(1, -3), (2, 7), (3, 2)] {
+        let mut user = user(number);
+        user.last_login_at = Some(user.created_at - TimeDelta::hours(hours));
+        insert(&mut conn, &user, &hash(number), &told())
+            .await
+            .unwrap();
+    }
+    let bounded = narrowed().await;
+    assert_eq!(bounded.created.to, Some(noon + TimeDelta::hours(7)));
+    let since = Some(noon - TimeDelta::hours(12));
+    assert_eq!(bounded.logged_in_since, since);
+    // Whoever is inactive registered before, whenever he logged in.
+    let inactive = UserFilter {
+        inactive_since: Some(noon),
+        ..UserFilter::default()
+    };
+    let bounded = with_implied_times(&mut conn, inactive).await.unwrap();
+    assert_eq!(bounded.created.to, Some(noon));
+    // What has no bounds of times stays as it is.
+    let none = UserFilter::default();
+    let same = with_implied_times(&mut conn, none.clone()).await.unwrap();
+    assert_eq!(same, none);
+}
+
+#[tokio::test]
+async fn statistics_tell_about_how_many_there_are() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    for number in 1..=400 {
+        let mut user = user(number);
+        user.is_professional = number % 4 == 0;
+        assert!(
+            insert(&mut conn, &user, &hash(number), &told())
+                .await
+                .unwrap()
+        );
+    }
+    sqlx::query("analyze users")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    let filter = UserFilter {
+        is_professional: Some(true),
+        ..UserFilter::default()
+    };
+    let order = UserOrder::default();
+    let mut search = Search {
+        filter: &filter,
+        words: Vec::new(),
+        order: &order,
+        everybody: 400,
+        gathered_up_to: 3_000,
+    };
+    let estimate = user_search::estimate(&mut conn, &search).await.unwrap();
+    assert!((80..=120).contains(&estimate), "{estimate}");
+    // A look at all of them tells how many there are, and trusts itself as far as they are on many pages.
+    let page = PageOf {
+        after: None,
+        backwards: false,
+        skip: 0,
+        limit: 7,
+    };
+    let found = user_search::find_page(&mut conn, &mut search, page)
+        .await
+        .unwrap();
+    let sample = found.sample.unwrap();
+    assert_eq!(
+        (found.users.len(), found.total, sample.estimate),
+        (7, Some(100), 100)
+    );
+    assert!(sample.tells_more_than(1) && !sample.tells_more_than(99));
+}
