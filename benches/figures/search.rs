@@ -256,7 +256,7 @@ fn three_filters(names: &Names, random: &mut StdRng) -> String {
     format!("/users/?{}&sort={sort}", filters.join("&"))
 }
 
-const INDEXES: [&str; 12] = [
+const INDEXES: [&str; 13] = [
     "users_search_idx",
     "users_search_words_idx",
     "users_email_order_idx",
@@ -269,6 +269,7 @@ const INDEXES: [&str; 12] = [
     "users_locked_idx",
     "users_professional_idx",
     "users_locale_idx",
+    "users_login_before_creation_idx",
 ];
 
 async fn sizes(database: &PgConnectOptions) -> Result<Vec<(String, f64)>> {
@@ -295,7 +296,7 @@ async fn writes(database: &PgConnectOptions) -> Result<(f64, f64)> {
     let drop = format!(
         "begin; drop index {}; drop trigger users_search_words_inserted on users; \
              drop trigger users_search_words_updated on users; \
-             alter table users drop column search_words; commit",
+             alter table users drop column search_words, drop column search_text; commit",
         INDEXES.join(", ")
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(drop))
