@@ -1,14 +1,12 @@
 //! Importing users by HTTP.
 
+mod given_up;
+
 use axum::body::{Body, Bytes};
 use futures::stream;
 use serde_json::{Value, json};
 use sqlx::Executor as _;
-use user_management::{
-    domain::{id::RequestId, role::Role},
-    infra::clock::Clock as _,
-    services::Ctx,
-};
+use user_management::domain::role::Role;
 use uuid::Uuid;
 
 use crate::support::{
@@ -190,22 +188,6 @@ async fn what_cannot_be_taken_is_refused_at_once_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn an_upload_that_stands_still_is_cleared_away() {
-    let app = TestApp::start().await;
-    let ctx = Ctx::operator(RequestId(Uuid::nil()), app.clock.now());
-    let imports = &app.app.services.user_imports;
-    let mut upload = imports.begin_upload(&ctx).await.unwrap();
-    let piece = vec![b'x'; 100_000];
-    imports.add_to_upload(&mut upload, &piece).await.unwrap();
-    assert_eq!(app.count("user_import_chunks").await, 1);
-    app.clock.advance(chrono::TimeDelta::hours(2));
-    let maintenance = &app.app.services.maintenance;
-    maintenance.sweep(app.clock.now()).await.unwrap();
-    assert_eq!(app.count("user_imports").await, 0);
-    assert_eq!(app.count("user_import_chunks").await, 0);
-}
-
-#[tokio::test]
 async fn passwords_and_vouching_of_accounts_that_are_there_are_not_for_administrators() {
     let app = TestApp::start().await;
     let admin = app.admin().await;
@@ -350,38 +332,6 @@ async fn a_job_that_broke_off_goes_on_where_it_was() {
         (&json!("done"), &json!(1500))
     );
     assert_eq!(app.count("users").await, 1501);
-}
-
-#[tokio::test]
-async fn whoever_may_not_import_any_more_imports_nothing() {
-    let app = TestApp::start().await;
-    let (root, admin) = (
-        app.admin().await,
-        app.user(Role::Admin, "second@example.com").await,
-    );
-    let begun = import(&app, &admin, &[("file", "email\nada@example.com\n")]).await;
-    let begun = begun.expect(202);
-    let id = begun.text("id");
-    app.change(&root, admin.id, &json!({"role": "MANAGER"}))
-        .await
-        .expect(200);
-    app.deliver_mail().await;
-    let path = format!("/users/imports/{id}");
-    let failed = app.get(&path).by(&root).send().await.expect(200).json();
-    assert_eq!(failed["state"], "failed");
-    assert_eq!(
-        failed["failure"],
-        "whoever asked for it may not import users any more"
-    );
-    let told = app.audited(&begun).await;
-    let ended = told.last().unwrap();
-    assert_eq!(ended["action"], "import_given_up");
-    assert_eq!(ended["outcome"], "refused");
-    assert_eq!(ended["actor_id"], json!(admin.id));
-    assert_eq!(ended["after"]["import_id"], json!(id));
-    assert_eq!(ended["after"]["failure"], failed["failure"]);
-    assert_eq!(app.count("users").await, 2);
-    assert_eq!(app.count("user_import_chunks").await, 0);
 }
 
 #[tokio::test]

@@ -95,6 +95,16 @@ impl TestApp {
         (import, errors.collect())
     }
 
+    /// Why imports were given up, as the audit log tells it.
+    async fn given_up(&self) -> Vec<String> {
+        sqlx::query_scalar(
+            "select after ->> 'failure' from audit_log where action = 'import_given_up' order by id",
+        )
+        .fetch_all(&self.database.pool)
+        .await
+        .unwrap()
+    }
+
     /// A row of the table of users.
     async fn row(&self, email: &str) -> Value {
         sqlx::query_scalar("select to_jsonb(u) from users u where lower(email) = $1")

@@ -121,6 +121,11 @@ async fn of_an_atomic_import_that_broke_off_nothing_stands_and_it_begins_again()
     let ended = app.try_import(&file, options, true).await.unwrap();
     assert_eq!(ended.counts, counts(2477, 0, 23, 0));
     assert_eq!(app.count("users").await, 2477);
+    // That the first try came to nothing is told.
+    assert_eq!(
+        app.given_up().await,
+        ["was broken off, and nothing of it stands"]
+    );
 }
 
 #[tokio::test]
