@@ -1,7 +1,7 @@
 //! The tables `search_words` and `search_words_left`: the words that users are called by. Triggers of
 //! `users` fill them.
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use super::user_search::{Known, Scope, Word};
 use crate::error::Result;
@@ -11,7 +11,7 @@ const LEAST_PART: usize = 3;
 /// Fewest letters of a word that may have a slip in it.
 const LEAST_LETTERS: usize = 4;
 /// Most words that are like another.
-const MOST_SIMILAR: i64 = 20;
+const MOST_SIMILAR: usize = 20;
 /// Most words that have a part in common and are looked for one by one: who has one of so many is met on
 /// any short walk over users.
 const MOST_CONTAINING: usize = 300;
@@ -45,28 +45,31 @@ pub async fn look_up(connection: &mut PgConnection, words: &mut [Word]) -> Resul
     if asked.is_empty() {
         return Ok(());
     }
-    // `offset 0` keeps PostgreSQL from walking along all words, which are in order already.
-    let known: Vec<(String, String, bool)> = sqlx::query_as(
-        "select asked.word, known.word, false from unnest($1::text[]) as asked (word), lateral ( \
+    // `offset 0` keeps PostgreSQL from walking along all words, which are in order already. Whatever the words,
+    // their plan is the same: it is kept, since nothing that it is reckoned from is bound.
+    let mut sql =
+        QueryBuilder::<Postgres>::new("with asked as materialized (select word from unnest(array[");
+    let mut list = sql.separated(", ");
+    for word in asked {
+        list.push_bind(word);
+    }
+    sql.push(format!(
+        "]::text[]) as asked (word)) \
+         select asked.word, known.word, false from asked, lateral ( \
            select distinct word from ( \
              select word from search_words where word like '%' || asked.word || '%' offset 0) parts \
-           limit $4) as known \
+           limit {MOST_CONTAINING} + 1) as known \
          union all \
-         select asked.word, known.word, true from unnest($1::text[]) as asked (word), lateral ( \
+         select asked.word, known.word, true from asked, lateral ( \
            select distinct word from ( \
              select word from search_words \
              where word_deletions(word) && word_deletions(asked.word) \
                and char_length(word) between 4 and 30 and position(asked.word in word) = 0 \
              offset 0) near \
-           order by word limit $3) as known \
-         where char_length(asked.word) >= $2",
-    )
-    .bind(asked)
-    .bind(i32::try_from(LEAST_LETTERS).unwrap_or(i32::MAX))
-    .bind(MOST_SIMILAR)
-    .bind(i64::try_from(MOST_CONTAINING + 1).unwrap_or(i64::MAX))
-    .fetch_all(connection)
-    .await?;
+           order by word limit {MOST_SIMILAR}) as known \
+         where char_length(asked.word) >= {LEAST_LETTERS}"
+    ));
+    let known: Vec<(String, String, bool)> = sql.build_query_as().fetch_all(connection).await?;
     for (asked, known, is_similar) in known {
         for word in words.iter_mut().filter(|word| word.word == asked) {
             let Some(all) = &mut word.known else { continue };

@@ -169,7 +169,7 @@ pub async fn find_page(
             search.look_up(connection).await?;
         }
         if is_sampled && !is_quick && found.sample.is_none() {
-            if search.by_to_gather() == By::Words {
+            if search.is_by_words() {
                 let estimated = estimate(connection, search).await?;
                 if estimated <= search.gathered_up_to {
                     found = gather(connection, search, &all, page.after, wanted).await?;
@@ -223,8 +223,13 @@ impl Search<'_> {
         search_words::look_up(connection, &mut self.words).await
     }
 
-    fn by_to_gather(&self) -> By {
+    fn ways_to_gather(&self) -> Vec<By> {
         By::to_gather(self.filter, &self.words, self.everybody)
+    }
+
+    /// Whether whole words lead to all rows that pass.
+    fn is_by_words(&self) -> bool {
+        self.ways_to_gather() != [By::Fields]
     }
 
     /// Whether everybody passes.
@@ -250,21 +255,27 @@ impl Search<'_> {
         sql.push(" as keys, tier, ");
     }
 
-    /// Writes how well the row matches, and by which value, where that counts.
-    fn push_tier(&self, sql: &mut Sql) {
+    /// Writes how well a row of the branch matches that matches at all, and by which value, where that counts.
+    fn push_tier(&self, sql: &mut Sql, branch: &Branch) {
         if *self.order != UserOrder::BestMatch {
             sql.push("null::integer as tier");
             return;
         }
-        push_tier_of(sql, &self.words);
-        sql.push(" as tier, coalesce(");
-        match &self.words[..] {
-            [word] => push_match(sql, word),
-            _ => {
-                sql.push("null::text");
+        match (&self.words[..], branch.tier()) {
+            (words, Some(tier)) if words.len() > 1 || tier > Tier::Prefix => {
+                sql.push(format!("{} as tier, '' as matched", tier as i32));
+            }
+            ([word], _) => {
+                push_tier_of(sql, &self.words);
+                sql.push(" as tier, coalesce(");
+                push_match(sql, word);
+                sql.push(", '') as matched");
+            }
+            (words, _) => {
+                push_tier_of(sql, words);
+                sql.push(" as tier, '' as matched");
             }
         }
-        sql.push(", '') as matched");
     }
 
     /// Writes the conditions of the filter, but for those that are in the branch.
@@ -285,13 +296,18 @@ async fn gather(
     after: Option<&Place>,
     limit: usize,
 ) -> Result<Found> {
-    let by = search.by_to_gather();
-    let mut sql = Sql::new("with matches as materialized (select id, ");
-    branch.push_key_columns(&mut sql);
-    search.push_tier(&mut sql);
-    sql.push(" from users where true");
-    search.push_filter(&mut sql, branch, by);
-    push_branch(&mut sql, branch, &search.words, by);
+    let mut sql = Sql::new("with matches as materialized (");
+    for (number, by) in search.ways_to_gather().into_iter().enumerate() {
+        if number > 0 {
+            sql.push(" union all ");
+        }
+        sql.push("select id, ");
+        branch.push_key_columns(&mut sql);
+        search.push_tier(&mut sql, branch);
+        sql.push(" from users where true");
+        search.push_filter(&mut sql, branch, by);
+        push_branch(&mut sql, branch, &search.words, by);
+    }
     sql.push(") select ");
     search.push_columns(&mut sql);
     sql.push("(select count(*) from matches) as total from (select * from matches where true");

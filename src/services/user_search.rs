@@ -111,7 +111,7 @@ struct PageRead {
 }
 
 /// So many users are gathered and sorted in a few milliseconds.
-const FEW_MATCHES: u64 = 3_000;
+const FEW_MATCHES: u64 = 5_000;
 
 /// Searches at a time, of an instance. Each costs the database milliseconds of work: more of them at once take
 /// turns on its cores, so that all take as long as the longest, and everything else waits with them.

@@ -167,8 +167,8 @@ pub(super) fn push_filter_but_text(sql: &mut Sql, filter: &UserFilter, by: By) {
         filter.last_login,
     );
     if filter.last_login.to.is_some() {
-        // Who has never logged in did so at no time.
-        sql.push(" and last_login_at is not null");
+        // Who has never logged in did so at no time. As the indexes have it.
+        sql.push(" and coalesce(last_login_at, '-infinity') > '-infinity'");
     }
     if let Some(since) = filter.inactive_since {
         sql.push(" and coalesce(last_login_at, '-infinity') <= ")

@@ -173,6 +173,14 @@ impl Branch {
         self.fixed == [Fixed::Begun]
     }
 
+    /// How well all its rows match, where that is one tier.
+    pub(super) fn tier(&self) -> Option<Tier> {
+        self.fixed.iter().find_map(|fixed| match fixed {
+            Fixed::Tier(tier) => Some(*tier),
+            _ => None,
+        })
+    }
+
     /// Whether its rows match a text as it is searched for.
     pub(super) fn has_text(&self) -> bool {
         let is_of_text = |fixed: &Fixed| matches!(fixed, Fixed::Tier(_) | Fixed::Begun);

@@ -37,8 +37,14 @@ impl Sample {
     /// on `bound` pages at most, and only by chance on so many of these.
     #[must_use]
     pub fn tells_more_than(&self, bound: u64) -> bool {
+        // The chance of so many pages and more, by Poisson's law.
         let expected = bound as f64 * self.share;
-        self.pages as f64 > expected + 4.0 * expected.sqrt() + 4.0
+        let (mut chance, mut fewer) = ((-expected).exp(), 0.0);
+        for pages in 0..self.pages {
+            fewer += chance;
+            chance *= expected / (pages + 1) as f64;
+        }
+        1.0 - fewer < 1e-4
     }
 
     /// The part of all users who pass and are in a branch.
@@ -60,7 +66,11 @@ pub(super) async fn take(
     branches: &[Branch],
 ) -> Result<Sample> {
     let everybody = search.everybody.max(1) as f64;
-    let share = (SAMPLE as f64 / everybody).min(1.0);
+    // In two figures, so that it can stand in the statement, whose plan is then good for other values too.
+    let percent = 100.0 * (SAMPLE as f64 / everybody).min(1.0);
+    let unit = 10_f64.powf(percent.log10().floor() - 1.0);
+    let percent = (percent / unit).round() * unit;
+    let share = percent / 100.0;
     let mut sql = Sql::new("select count(distinct (ctid::text::point)[0]), count(*)");
     for branch in branches {
         sql.push(", count(*) filter (where true");
@@ -68,7 +78,7 @@ pub(super) async fn take(
         sql.push(")");
     }
     sql.push(" from users tablesample system (")
-        .push_bind(100.0 * share);
+        .push(format!("{percent:e}"));
     sql.push(") repeatable (0) where true");
     push_filter(&mut sql, search.filter, &search.words, By::Text);
     let row = sql.build().fetch_one(connection).await?;

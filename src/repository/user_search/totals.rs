@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use super::{
     Search,
     filter::{Sql, push_filter},
+    words::By,
 };
 use crate::error::Result;
 
@@ -21,13 +22,14 @@ pub async fn count(
 ) -> Result<u64> {
     // Materialized, so that it is planned for all rows: by a bound PostgreSQL would be led to hope that it
     // meets so many on a walk over the table.
-    let mut sql = Sql::new("with matches as materialized (select 1 from users where true");
-    push_filter(
-        &mut sql,
-        search.filter,
-        &search.words,
-        search.by_to_gather(),
-    );
+    let mut sql = Sql::new("with matches as materialized (");
+    for (number, by) in search.ways_to_gather().into_iter().enumerate() {
+        if number > 0 {
+            sql.push(" union all ");
+        }
+        sql.push("select 1 from users where true");
+        push_filter(&mut sql, search.filter, &search.words, by);
+    }
     sql.push(") select count(*) from (select 1 from matches");
     if let Some(bound) = bound {
         sql.push(" limit ")
@@ -49,12 +51,12 @@ pub async fn count(
 /// If the database fails.
 pub async fn estimate(connection: &mut PgConnection, search: &Search<'_>) -> Result<u64> {
     let mut sql = Sql::new("explain (format json) select 1 from users where true");
-    push_filter(
-        &mut sql,
-        search.filter,
-        &search.words,
-        search.by_to_gather(),
-    );
+    let by = if search.is_by_words() {
+        By::Words
+    } else {
+        By::Fields
+    };
+    push_filter(&mut sql, search.filter, &search.words, by);
     let plan: Value = sql
         .build_query_scalar()
         .persistent(false)

@@ -18,6 +18,8 @@ const LONG_WALK: usize = 10_000;
 const LONGEST_WALK: usize = 50_000;
 /// So many times more rows than needed on average are looked at, since users who pass aren't spread evenly.
 const SLACK: usize = 3;
+/// So many times more rows than needed on average a walk may cost: a sample of a few is off by so much.
+const RISK: usize = 2;
 /// To gather a row costs as much as to pass by so many on a walk: all indexes are read that lead to it.
 const GATHERED: usize = 2;
 
@@ -39,14 +41,17 @@ pub(super) async fn find(
     let most = gathered.saturating_mul(GATHERED);
     let mut length = needed.saturating_mul(SLACK).min(LONG_WALK);
     length = length.max(needed).max(limit).max(SHORT_WALK);
-    // Where many pass, but none at the beginning, a longer walk is still less work.
-    while length <= most.min(LONGEST_WALK).max(limit) {
+    // The first walk ends with the last row that is wanted, so its bound is no measure of its work.
+    let mut expected = needed.saturating_mul(RISK);
+    while expected <= most.min(LONGEST_WALK).max(limit) {
         let walked = walk(connection, search, branch, after, length, limit).await?;
         let is_found = walked.users.len() >= limit;
         if is_found || !goes_on(connection, search, branch, after, length).await? {
             return Ok(walked);
         }
+        // Where many pass, but none at the beginning, a longer walk is still less work.
         length = length.saturating_mul(4);
+        expected = length;
     }
     gather(connection, search, branch, after, limit).await
 }
@@ -110,7 +115,7 @@ async fn walk(
     let mut sql = Sql::new("select ");
     search.push_columns(&mut sql);
     sql.push("0::bigint as total from (select users.*, ");
-    search.push_tier(&mut sql);
+    search.push_tier(&mut sql, branch);
     sql.push(" from (select users.* from users where true");
     push_way(&mut sql, search, branch, after);
     sql.push(" limit ").push(length).push(") users where true");

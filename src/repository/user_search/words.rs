@@ -169,6 +169,11 @@ pub(super) enum By {
     /// By whole words that contain them, of which there is a small index; those of which there are too many are
     /// asked of the rows' one text.
     Words,
+    /// The same, but those of which there are too many by the fields, where these have all of them.
+    WordsAndFields,
+    /// The same, but where the word at this place, of which there are too many, is the first that the fields don't
+    /// have: by the words that are like it.
+    WordsBut(usize),
     /// By the fields, each of which has indexes.
     Fields,
     /// By the one text of a row that is looked at anyway: no index is for it, but it is asked in a moment.
@@ -179,15 +184,26 @@ pub(super) enum By {
 const FEW_USERS: u64 = 20_000;
 
 impl By {
-    /// What is best to gather all rows that pass: whole words among many users where nothing else is asked, so
-    /// that it is their index that finds them.
-    pub(super) fn to_gather(filter: &UserFilter, words: &[Word], everybody: u64) -> Self {
-        let are_known = words.iter().any(|word| word.containing().is_some());
-        if everybody > FEW_USERS && is_text_only(filter) && are_known {
-            Self::Words
-        } else {
-            Self::Fields
+    /// What is best to gather all rows that pass, each way those that the others don't: whole words among many
+    /// users where nothing else is asked, so that it is their index that finds them.
+    pub(super) fn to_gather(filter: &UserFilter, words: &[Word], everybody: u64) -> Vec<Self> {
+        let is_open = |at: &usize| words[*at].containing().is_none();
+        let open: Vec<usize> = (0..words.len()).filter(is_open).collect();
+        let is_by_words = open.len() < words.len() || words.len() > 1;
+        if everybody <= FEW_USERS || !is_text_only(filter) || !is_by_words {
+            return vec![Self::Fields];
         }
+        if open.is_empty() {
+            return vec![Self::Words];
+        }
+        // Two indexes together find what neither finds alone, but one that is asked for either of two things goes
+        // together with no other.
+        let but = open.into_iter().map(Self::WordsBut);
+        [Self::WordsAndFields].into_iter().chain(but).collect()
+    }
+
+    fn is_by_words(self) -> bool {
+        matches!(self, Self::Words | Self::WordsAndFields | Self::WordsBut(_))
     }
 }
 
@@ -199,30 +215,23 @@ pub(super) fn push_better(sql: &mut Sql, words: &[Word], tier: Tier) {
     sql.push(") is not true");
 }
 
-/// Writes an expression for how well the row matches: a number, or null if it doesn't.
+/// Writes an expression for how well a row matches that matches at all: a number.
 pub(super) fn push_tier_of(sql: &mut Sql, words: &[Word]) {
-    sql.push("case");
-    for tier in Tier::ALL {
+    // Most rows that are gathered are like the words, or have them somewhere: so that is asked first.
+    sql.push("case when (true");
+    push_tier(sql, words, Tier::Contains, By::Text);
+    sql.push(format!(") is not true then {}", Tier::Similar as i32));
+    for tier in [Tier::Equal, Tier::Prefix] {
         sql.push(" when true");
         push_tier(sql, words, tier, By::Text);
         sql.push(format!(" then {}", tier as i32));
     }
-    sql.push(" end");
+    sql.push(format!(" else {} end", Tier::Contains as i32));
 }
 
 /// Writes that each word is matched so well or better, each with `and` before it.
 pub(super) fn push_tier(sql: &mut Sql, words: &[Word], tier: Tier, by: By) {
-    for word in words {
-        if let (Some(containing), By::Words, Tier::Contains | Tier::Similar) =
-            (word.containing(), by, tier)
-        {
-            let mut known = containing.clone();
-            if tier == Tier::Similar {
-                known.extend_from_slice(word.similar());
-            }
-            sql.push(" and search_words && ").push_bind(known);
-            continue;
-        }
+    for (number, word) in words.iter().enumerate() {
         let is_one_of_many = words.len() > 1 && word.is_of_letters();
         if is_one_of_many && tier == Tier::Equal {
             // Whoever has a field that is the word has the word.
@@ -230,23 +239,84 @@ pub(super) fn push_tier(sql: &mut Sql, words: &[Word], tier: Tier, by: By) {
                 .push_bind(vec![word.word.clone()]);
             continue;
         }
+        if let (Some(containing), true) = (word.containing(), by.is_by_words()) {
+            let mut known = containing.clone();
+            if tier == Tier::Similar {
+                known.extend_from_slice(word.similar());
+            }
+            push_any(sql, known);
+            if tier >= Tier::Contains {
+                continue;
+            }
+        }
         let looks_for_parts = tier >= Tier::Contains && finds_parts(&word.word);
-        sql.push(" and (");
-        let is_by_index = by == By::Fields && !is_found_by_another(word, words);
-        match (is_by_index, looks_for_parts) {
-            (false, anywhere) => push_text(sql, word, anywhere, tier == Tier::Equal),
-            (true, true) => push_parts(sql, word),
-            (true, false) => push_begun(sql, word, tier == Tier::Equal),
+        let whole = match tier {
+            Tier::Similar if !word.similar().is_empty() => Some(word.similar().to_vec()),
+            _ if is_one_of_many && !looks_for_parts => Some(vec![word.word.clone()]),
+            _ => None,
+        };
+        let is_whole = tier == Tier::Equal;
+        let is_open = word.containing().is_none();
+        match (by, whole) {
+            (By::WordsBut(place), Some(whole)) if place == number => {
+                sql.push(" and search_words && ").push_bind(whole);
+                sql.push(" and (");
+                push_text(sql, word, looks_for_parts, is_whole);
+                sql.push(") is not true");
+            }
+            (By::WordsBut(place), None) if place == number => {
+                sql.push(" and false");
+            }
+            (By::WordsBut(place), _) if is_open && number < place => {
+                sql.push(" and (");
+                push_text(sql, word, looks_for_parts, is_whole);
+                sql.push(")");
+            }
+            (By::WordsAndFields, _) if is_open => {
+                sql.push(" and (");
+                push_text(sql, word, looks_for_parts, is_whole);
+                sql.push(") and (");
+                push_fields(sql, word, looks_for_parts, is_whole);
+                sql.push(")");
+            }
+            (_, whole) => {
+                sql.push(" and (");
+                if by == By::Fields && !is_found_by_another(word, words) {
+                    push_fields(sql, word, looks_for_parts, is_whole);
+                } else {
+                    push_text(sql, word, looks_for_parts, is_whole);
+                }
+                if let Some(whole) = whole {
+                    sql.push(" or search_words && ").push_bind(whole);
+                }
+                sql.push(")");
+            }
         }
-        if is_one_of_many && !looks_for_parts {
-            sql.push(" or search_words @> ")
-                .push_bind(vec![word.word.clone()]);
+    }
+}
+
+/// Writes that a row has one of these words, with `and` before it.
+fn push_any(sql: &mut Sql, words: Vec<String>) {
+    /// For each row that an index has for one of them it looks at all that are asked for together.
+    const TOGETHER: usize = 50;
+    sql.push(" and (");
+    for (number, some) in words.chunks(TOGETHER).enumerate() {
+        if number > 0 {
+            sql.push(" or ");
         }
-        if tier == Tier::Similar && !word.similar().is_empty() {
-            sql.push(" or search_words && ")
-                .push_bind(word.similar().to_vec());
-        }
-        sql.push(")");
+        sql.push("search_words && ").push_bind(some.to_vec());
+    }
+    if words.is_empty() {
+        sql.push("false");
+    }
+    sql.push(")");
+}
+
+fn push_fields(sql: &mut Sql, word: &Word, anywhere: bool, is_whole: bool) {
+    if anywhere {
+        push_parts(sql, word);
+    } else {
+        push_begun(sql, word, is_whole);
     }
 }
 
