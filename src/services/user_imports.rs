@@ -281,6 +281,7 @@ impl UserImports {
             updated,
             skipped,
             rejected,
+            undone: _,
         } = import.counts;
         let import_id = import.id;
         match import.options.dry_run {
