@@ -5,10 +5,11 @@ use std::io;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{
-    EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer as _, filter::LevelFilter, layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
-use crate::config::LogFormat;
+use crate::config::{LogFilter, LogFormat};
 
 /// Where log lines go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,14 +53,36 @@ const SECONDS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
 ];
 
-/// Starts the log. `RUST_LOG` picks what is logged where it is set.
+/// What parses the HTML of mails: each tag that it reads is a line or more of its log.
+const NOISY: &[&str] = &["html5ever", "markup5ever", "selectors"];
+
+/// What is logged: what was picked, without what nobody means by that, or else in this detail.
+fn filter(picked: Option<&LogFilter>, detail: LogDetail) -> anyhow::Result<EnvFilter> {
+    let Some(picked) = picked else {
+        return Ok(EnvFilter::new(detail.filter()));
+    };
+    let mut filter = EnvFilter::try_new(picked.as_str())?;
+    let is_detailed = |most| most > LevelFilter::WARN;
+    if filter.max_level_hint().is_none_or(is_detailed) {
+        for name in NOISY.iter().filter(|name| !picked.names(name)) {
+            filter = filter.add_directive(format!("{name}=warn").parse()?);
+        }
+    }
+    Ok(filter)
+}
+
+/// Starts the log, of what was picked, or else in this detail.
 ///
 /// # Errors
 ///
 /// If a log was started already.
-pub fn start_log(format: LogFormat, detail: LogDetail, target: LogTarget) -> anyhow::Result<()> {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(detail.filter()));
+pub fn start_log(
+    format: LogFormat,
+    picked: Option<&LogFilter>,
+    detail: LogDetail,
+    target: LogTarget,
+) -> anyhow::Result<()> {
+    let filter = filter(picked, detail).context("can't log what RUST_LOG picks")?;
     let writer = move || -> Box<dyn io::Write> {
         match target {
             LogTarget::StandardOutput => Box::new(io::stdout()),
@@ -148,4 +171,32 @@ fn describe() {
         "database_connections_idle",
         "Connections of the pool that nobody uses"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::{Level, enabled, subscriber::with_default};
+    use tracing_subscriber::Registry;
+
+    use super::*;
+
+    #[test]
+    fn parsers_of_mails_log_warnings_only_unless_they_are_named() {
+        let logged = |picked: &str| {
+            let picked = picked.parse().unwrap();
+            let filter = filter(Some(&picked), LogDetail::Info).unwrap();
+            with_default(Registry::default().with(filter), || {
+                (
+                    enabled!(target: "html5ever::tokenizer", Level::DEBUG),
+                    enabled!(target: "html5ever::tokenizer", Level::WARN),
+                    enabled!(target: "user_management::app", Level::DEBUG),
+                )
+            })
+        };
+        assert_eq!(logged("debug"), (false, true, true));
+        assert_eq!(logged("trace"), (false, true, true));
+        assert_eq!(logged("debug,html5ever=debug"), (true, true, true));
+        assert_eq!(logged("html5ever::tokenizer=debug"), (true, true, false));
+        assert_eq!(logged("error"), (false, false, false));
+    }
 }

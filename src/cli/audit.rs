@@ -294,7 +294,7 @@ fn as_table(entries: &[AuditEntry]) -> String {
         };
         table.row([&at, &actor, &entry.action, &entry.outcome, &subject]);
     }
-    table.to_string()
+    table.fitted()
 }
 
 #[cfg(test)]

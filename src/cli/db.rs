@@ -12,11 +12,10 @@ use super::{
     runtime::{self, Database},
 };
 use crate::{
-    config::{Config, Environment, LogFormat, without_password},
+    config::{Config, Environment, without_password},
     error::Error,
     repository::{pool, schema::Origin},
     services::schema::{Reset, Schema, Status},
-    telemetry::{self, LogDetail, LogTarget},
 };
 
 /// What to do.
@@ -66,12 +65,8 @@ pub(super) struct ResetOptions {
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<Exit> {
-    telemetry::start_log(
-        LogFormat::Text,
-        LogDetail::Warnings,
-        LogTarget::StandardError,
-    )?;
     let config = runtime::load_config()?;
+    runtime::start_log(&config)?;
     let database = Database::of_command(&config).await?;
     let done = match command {
         Command::Migrate(options) => migrate(options, &database).await,

@@ -43,7 +43,7 @@ impl Exit {
             if cause.is::<Missing>() {
                 return Self::NotFound;
             }
-            if cause.downcast_ref().is_some_and(is_passing) {
+            if cause.is::<Away>() || cause.downcast_ref().is_some_and(is_passing) {
                 return Self::Unavailable;
             }
         }
@@ -81,6 +81,11 @@ pub(super) struct Refusal(pub(super) String);
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Missing(pub(super) String);
+
+/// What a command asks gives no answer, or none that helps: [`Exit::Unavailable`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Away(pub(super) String);
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 
-use super::output::Format;
+use super::{exit::Away, output::Format};
 use crate::config::Config;
 
 /// How long the server may take to answer.
@@ -38,14 +38,17 @@ pub(super) fn run(options: Options, config: &Config) -> anyhow::Result<()> {
     let health = Health {
         address,
         is_ready: asked.is_ok(),
-        problem: asked.as_ref().err().map(|error| format!("{error:#}")),
+        problem: asked.err().map(|error| format!("{error:#}")),
     };
-    if asked.is_ok() || options.format.is_json() {
+    if health.is_ready || options.format.is_json() {
         options
             .format
             .print(&health, |_| format!("the server at {address} is ready\n"))?;
     }
-    asked
+    match health.problem {
+        None => Ok(()),
+        Some(problem) => Err(Away(problem).into()),
+    }
 }
 
 /// Where the server listens, as it is reached from this machine.

@@ -15,8 +15,8 @@
 //! * `confirm::Consent` is `--yes`, for what destroys: without it a person is asked, and a program is refused.
 //! * `exit::Exit` is the exit code, by the meaning of the `Error` that `run`
 //!   returns, however much context it got by then. What only the command itself refuses is an
-//!   `exit::Refusal`, what only it can't find an `exit::Missing`. What is wrong with the command line is
-//!   collected by `options::Wrong`, before anything is opened.
+//!   `exit::Refusal`, what only it can't find an `exit::Missing`, what gives it no answer an `exit::Away`. What is
+//!   wrong with the command line is collected by `options::Wrong`, before anything is opened.
 
 mod audit;
 mod confirm;
@@ -59,7 +59,7 @@ enum Command {
     Worker,
     /// The same as `db migrate`.
     Migrate(db::MigrateOptions),
-    /// Ask the server at BIND_ADDRESS whether it is ready: exit code 0 if it is.
+    /// Ask the server at BIND_ADDRESS whether it is ready: exit code 0 if it is, 5 if it isn't.
     Health(health::Options),
     /// Print the OpenAPI document.
     Openapi,

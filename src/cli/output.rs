@@ -8,6 +8,7 @@ use std::{
 use anyhow::Context as _;
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
+use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -94,6 +95,11 @@ pub(super) fn called(number: u64, many: &str) -> &str {
     }
 }
 
+/// Blanks between columns.
+const GAP: usize = 2;
+/// Columns are cut to no less than this.
+const NARROWEST: usize = 4;
+
 /// A table whose columns are as wide as what is in them. What could move a terminal's cursor or turn
 /// the direction of writing is shown as an escape.
 #[derive(Debug)]
@@ -115,21 +121,64 @@ impl Table {
         self.rows.push(cells.map(printable).into());
         self
     }
+
+    /// The table, with cells cut where standard output is a terminal and its lines would be too wide for that.
+    pub(super) fn fitted(mut self) -> String {
+        if let Some(width) = terminal_width() {
+            self.fit(width);
+        }
+        self.to_string()
+    }
+
+    /// Cuts the cells of the widest columns until lines are this wide.
+    fn fit(&mut self, width: usize) {
+        let mut widths = self.widths();
+        let gaps = GAP * widths.len().saturating_sub(1);
+        while widths.iter().sum::<usize>() + gaps > width {
+            match widths.iter_mut().max() {
+                Some(widest) if *widest > NARROWEST => *widest -= 1,
+                _ => break,
+            }
+        }
+        for row in &mut self.rows {
+            for (cell, width) in row.iter_mut().zip(&widths) {
+                cut(cell, *width);
+            }
+        }
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |at| {
+            let cells = self.rows.iter().filter_map(|row: &Vec<String>| row.get(at));
+            cells.map(|cell: &String| cell.width()).max().unwrap_or(0)
+        };
+        (0..columns).map(width).collect()
+    }
+}
+
+/// The columns of the terminal that standard output is, if it is one and tells.
+fn terminal_width() -> Option<usize> {
+    let size = tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Takes away the end of a cell that is wider than this.
+fn cut(cell: &mut String, width: usize) {
+    if cell.width() <= width {
+        return;
+    }
+    while cell.width() >= width && cell.pop().is_some() {}
+    cell.push('…');
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns)
-            .map(|at| {
-                let cells = self.rows.iter().filter_map(|row| row.get(at));
-                cells.map(|cell| cell.width()).max().unwrap_or(0)
-            })
-            .collect();
+        let widths = self.widths();
         for row in &self.rows {
             let mut line = String::new();
             for (cell, width) in row.iter().zip(&widths) {
-                let blanks = width - cell.width() + 2;
+                let blanks = width - cell.width() + GAP;
                 write!(line, "{cell}{:blanks$}", "")?;
             }
             writeln!(f, "{}", line.trim_end())?;
@@ -168,6 +217,25 @@ mod tests {
              日本  MANAGER  a\\u{1b}[31m\\nb\\u{202e}\n"
         );
         assert_eq!(Table::new(&[]).to_string(), "");
+    }
+
+    #[test]
+    fn the_widest_cells_are_cut_where_lines_are_too_wide() {
+        let fitted = |width| {
+            let mut table = Table::new(&["ID", "NAME", "ROLE"]);
+            table.row(["0199c5a0-6d54", "日本日本日本日本", "ADMIN"]);
+            table.row(["1", "Ada", "MANAGER"]);
+            table.fit(width);
+            table.to_string()
+        };
+        assert_eq!(
+            fitted(30),
+            "ID          NAME       ROLE\n\
+             0199c5a0-…  日本日本…  ADMIN\n\
+             1           Ada        MANAGER\n"
+        );
+        assert_eq!(fitted(40), fitted(1_000));
+        assert!(fitted(3).lines().all(|line| line.width() <= 16));
     }
 
     #[test]

@@ -50,6 +50,17 @@ pub(super) fn load_config() -> anyhow::Result<Config> {
     Ok(Config::read(&Sources::read()?.joined())?)
 }
 
+/// Starts the log of a command: warnings on standard error, or what was picked.
+///
+/// # Errors
+///
+/// If a log was started already.
+pub(super) fn start_log(config: &Config) -> anyhow::Result<()> {
+    let picked = config.server.log_filter.as_ref();
+    let (detail, target) = (LogDetail::Warnings, LogTarget::StandardError);
+    telemetry::start_log(LogFormat::Text, picked, detail, target)
+}
+
 /// What settings come from.
 pub(super) struct Sources {
     /// The environment.
@@ -235,19 +246,14 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Logs warnings to standard error, or what `RUST_LOG` picks, finds the database, migrates it and builds the services. In development
-    /// without `DATABASE_URL` it uses the database of the running server, or starts it for itself.
+    /// Starts the log, finds the database, migrates it and builds the services. In development without `DATABASE_URL` it uses the database of the running server, or starts it for itself.
     ///
     /// # Errors
     ///
     /// If the settings can't be used, or the database is away.
     pub(super) async fn open() -> anyhow::Result<Self> {
-        telemetry::start_log(
-            LogFormat::Text,
-            LogDetail::Warnings,
-            LogTarget::StandardError,
-        )?;
         let config = load_config()?;
+        start_log(&config)?;
         let directory = data_dir(&config)?;
         let database = Database::of_command(&config).await?;
         pool::migrate(&database.options).await?;

@@ -67,7 +67,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         (runtime::load_config()?, LogTarget::StandardOutput)
     };
     let detail = LogDetail::of_service(config.server.debug);
-    telemetry::start_log(config.server.log_format, detail, target)?;
+    let (format, picked) = (config.server.log_format, config.server.log_filter.as_ref());
+    telemetry::start_log(format, picked, detail, target)?;
     let metrics = telemetry::start_metrics()?;
     raise_file_limit();
     let listener = bind(config.server.bind_address, "BIND_ADDRESS").await?;

@@ -17,6 +17,7 @@ pub(super) async fn run() -> anyhow::Result<()> {
     let config = runtime::load_config()?;
     telemetry::start_log(
         config.server.log_format,
+        config.server.log_filter.as_ref(),
         LogDetail::of_service(config.server.debug),
         LogTarget::StandardOutput,
     )?;

@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 use ipnet::IpNet;
 use url::Url;
 
-use super::{Environment, Reader};
+use super::{Environment, LogFilter, Reader};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub struct ServerConfig {
     pub debug: bool,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// What is logged; none: what suits a service, or a command.
+    pub log_filter: Option<LogFilter>,
     /// Whether `serve` runs the worker too.
     pub worker: bool,
 }
@@ -164,6 +166,10 @@ impl ServerConfig {
             "LOG_FORMAT",
             "`text` or `json`. Default: `text` in development, `json` in production.",
         );
+        let log_filter = reader.optional(
+            "RUST_LOG",
+            "What is logged, in place of what DEBUG says: levels, alone or behind a target, separated by commas, as `warn,user_management=debug`. What parses the HTML of mails logs warnings only, unless it is named (`html5ever=debug`). Commands log warnings by default.",
+        );
         let worker = reader
             .switch("WORKER", "true", "Whether `serve` also sends mail and does the other background work; `false` where `user-management worker` runs beside it.")
             .unwrap_or(true);
@@ -195,6 +201,7 @@ impl ServerConfig {
             cors_allowed_origins,
             debug,
             log_format,
+            log_filter,
             worker,
         }
     }

@@ -123,13 +123,15 @@ pub struct ImportCounts {
     pub skipped: u64,
     /// Rows with errors.
     pub rejected: u64,
+    /// Good rows of which nothing stands, since others had errors or the import was broken off for good.
+    pub undone: u64,
 }
 
 impl ImportCounts {
     /// All rows.
     #[must_use]
     pub const fn read(&self) -> u64 {
-        self.created + self.updated + self.skipped + self.rejected
+        self.created + self.updated + self.skipped + self.rejected + self.undone
     }
 
     /// The sum of both.
@@ -140,6 +142,19 @@ impl ImportCounts {
             updated: self.updated + more.updated,
             skipped: self.skipped + more.skipped,
             rejected: self.rejected + more.rejected,
+            undone: self.undone + more.undone,
+        }
+    }
+
+    /// The same rows where nothing stands that they made and changed.
+    #[must_use]
+    pub const fn undone(self) -> Self {
+        Self {
+            created: 0,
+            updated: 0,
+            skipped: 0,
+            rejected: self.rejected,
+            undone: self.read() - self.rejected,
         }
     }
 }

@@ -84,6 +84,14 @@ impl TryFrom<Row> for (UserImport, ImportedBy) {
 
     fn try_from(row: Row) -> Result<Self> {
         let digest = row.file_digest.map(<[u8; 32]>::try_from).transpose();
+        let state = ImportState::named(&row.state).ok_or_else(|| unknown("a state"))?;
+        let counts = ImportCounts {
+            created: unsigned(row.rows_created),
+            updated: unsigned(row.rows_updated),
+            skipped: unsigned(row.rows_skipped),
+            rejected: unsigned(row.rows_rejected),
+            undone: 0,
+        };
         let import = UserImport {
             id: row.id,
             options: ImportOptions {
@@ -97,17 +105,16 @@ impl TryFrom<Row> for (UserImport, ImportedBy) {
             is_upload: row.is_upload,
             file_digest: digest.map_err(|_| unknown("a digest"))?,
             file_size: unsigned(row.file_size),
-            state: ImportState::named(&row.state).ok_or_else(|| unknown("a state"))?,
+            state,
             failure: row.failure,
             place: FilePlace {
                 offset: unsigned(row.byte_offset),
                 line: unsigned(row.line),
             },
-            counts: ImportCounts {
-                created: unsigned(row.rows_created),
-                updated: unsigned(row.rows_updated),
-                skipped: unsigned(row.rows_skipped),
-                rejected: unsigned(row.rows_rejected),
+            counts: match row.is_atomic && state == ImportState::Failed {
+                // What is stored is what became of rows before.
+                true => counts.undone(),
+                false => counts,
             },
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -345,20 +352,4 @@ pub async fn end(
     .execute(connection)
     .await?;
     Ok(ended.rows_affected() == 1)
-}
-
-/// Tells of an import that came to nothing that its good rows made and changed nothing.
-///
-/// # Errors
-///
-/// If the database fails.
-pub async fn forget_good_rows(connection: &mut PgConnection, id: ImportId) -> Result<()> {
-    sqlx::query(
-        "update user_imports set rows_read = rows_rejected, rows_created = 0, rows_updated = 0, \
-         rows_skipped = 0 where id = $1",
-    )
-    .bind(id)
-    .execute(connection)
-    .await?;
-    Ok(())
 }

@@ -35,8 +35,8 @@ pub use credentials::{
 };
 pub(super) use credentials::{OptionalCredentials, credentials_columns};
 pub use many::{
-    Holder, NewUser, expect_many, find_holders, insert_all, insert_each, insert_unless_taken,
-    replace, take_in,
+    Holder, NewUser, expect_many, find_holders, find_ids, insert_all, insert_each,
+    insert_unless_taken, replace, take_in,
 };
 pub use named::find_named;
 pub use new::{

@@ -1,13 +1,14 @@
 //! Importing users from files.
 //!
 //! A file is read piece by piece (`source.rs`, `rows.rs`) and written in batches (`write.rs`, `step.rs`,
-//! `change.rs`, `invitations.rs`), some of which are read, checked and hashed while those before are written, at
-//! once, each behind the other. A batch is one transaction: accounts, their audit entries, mails, what was wrong
-//! with rows, and how far the import has got. So an import that was killed goes on behind its last batch, and comes to the same end. Where all of the file
-//! is one transaction it begins again. `upload.rs` has files that come by HTTP and the job that imports
-//! them.
+//! `change.rs`, `clashes.rs`, `invitations.rs`), some of which are read, checked and hashed while those before are
+//! written, at once, each behind the other. A batch is one transaction: accounts, their audit entries, mails, what
+//! was wrong with rows, and how far the import has got. So an import that was killed goes on behind its last batch,
+//! and comes to the same end. Where all of the file is one transaction it begins again. `upload.rs` has files that
+//! come by HTTP and the job that imports them.
 
 mod change;
+mod clashes;
 mod invitations;
 mod known;
 mod rows;
@@ -281,6 +282,7 @@ impl UserImports {
             updated,
             skipped,
             rejected,
+            undone: _,
         } = import.counts;
         let import_id = import.id;
         match import.options.dry_run {

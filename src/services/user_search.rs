@@ -1,13 +1,13 @@
 //! Searching users: lists for managers, suggestions, and the public directory.
 
 mod total;
+mod turns;
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
 use tracing::instrument;
 
 use super::{Ctx, cursors::Cursors, platform::Platform, profiles::PublicProfile};
@@ -29,6 +29,7 @@ use crate::{
 
 use total::{Counting, total};
 pub use total::{EXACT_UP_TO, Total};
+use turns::Turns;
 
 /// Most rows that a page of a filtered or sorted list may pass over: they are read before it. Cursors lead
 /// farther.
@@ -113,20 +114,11 @@ struct PageRead {
 /// So many users are gathered and sorted in a few milliseconds.
 const FEW_MATCHES: u64 = 5_000;
 
-/// Searches at a time, of an instance. Each costs the database milliseconds of work: more of them at once take
-/// turns on its cores, so that all take as long as the longest, and everything else waits with them.
-const SEARCHES: usize = 4;
-/// Of these so many by the public.
-const PUBLIC_SEARCHES: usize = 2;
-
 /// Searches users.
 pub struct UserSearch {
     platform: Platform,
     cursors: Arc<Cursors>,
-    /// Whoever searches holds one; others wait in the order in which they came.
-    slots: Semaphore,
-    /// The public needs one of these before: it keeps nobody else from searching.
-    public_slots: Semaphore,
+    turns: Turns,
 }
 
 impl UserSearch {
@@ -135,8 +127,7 @@ impl UserSearch {
         Self {
             platform,
             cursors,
-            slots: Semaphore::new(SEARCHES),
-            public_slots: Semaphore::new(PUBLIC_SEARCHES),
+            turns: Turns::new(),
         }
     }
 
@@ -159,7 +150,7 @@ impl UserSearch {
     #[instrument(skip_all, fields(request_id = %ctx.request_id))]
     pub async fn suggest(&self, ctx: &Ctx, text: SearchText, limit: u32) -> Result<Vec<User>> {
         ctx.require(Permission::BrowseUsers)?;
-        let _slot = self.slots.acquire().await;
+        let _turn = self.turns.take(&ctx.actor, false).await?;
         let mut connection = self.platform.pool.acquire().await?;
         let words = words(&text, Scope::Names);
         let filter = UserFilter {
@@ -206,7 +197,6 @@ impl UserSearch {
             ..UserQuery::default()
         };
         let paging = Paging::Cursor { cursor, limit };
-        let _slot = self.public_slots.acquire().await;
         let page = self.find(ctx, query, paging, Scope::Nickname).await?;
         Ok(UserPage {
             items: page.items.into_iter().map(PublicProfile::of).collect(),
@@ -269,7 +259,8 @@ impl UserSearch {
             };
             return Err(Error::invalid(FieldError::query("skip", rule)));
         }
-        let _slot = self.slots.acquire().await;
+        let is_public = matches!(scope, Scope::Nickname);
+        let _turn = self.turns.take(&ctx.actor, is_public).await?;
         let mut connection = self.platform.pool.acquire().await?;
         let filter = user_search::with_implied_times(&mut connection, filter).await?;
         let words = match &filter.text {

@@ -21,6 +21,7 @@ use crate::{
     domain::user_import::{Format, ImportOptions, ImportState, OnConflict, UserImport},
     error::{Error, ErrorCode, FieldError, Rule},
     infra::{csv, whole_file::WholeFile},
+    repository::error::is_deadlock,
     services::{Ctx, user_imports::UserImports},
     shutdown::StopSignals,
 };
@@ -168,6 +169,11 @@ async fn work(
 }
 
 fn explain(error: Error, options: ImportOptions) -> anyhow::Error {
+    if options.is_whole() && is_deadlock(&error) {
+        tracing::debug!(%error, "an import was given up");
+        let why = "others are adding or changing the same people, and each waited for the other: nothing was imported; run it again when they are done";
+        return Refusal(why.to_owned()).into();
+    }
     let advice = match &error {
         Error::Conflict(ErrorCode::ImportRunning) => Some(
             "this file is being imported, or its import was broken off: --resume goes on with that, by the same options",

@@ -103,6 +103,7 @@ fn as_table(page: &UserPage) -> String {
     let Total { count, is_estimate } = page.total;
     let about = if is_estimate { "about " } else { "" };
     let users = output::count(count, "users");
+    let table = table.fitted();
     let mut text = format!("{table}{} of {about}{users}", page.items.len());
     if let Some(next) = &page.next {
         text += &format!("; the next ones: --cursor {next}");

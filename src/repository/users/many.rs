@@ -265,6 +265,20 @@ pub async fn find_holders(connection: &mut PgConnection, of: &[&User]) -> Result
     Ok(holders)
 }
 
+/// Those of these ids that accounts have.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn find_ids(connection: &mut PgConnection, of: &[UserId]) -> Result<Vec<UserId>> {
+    let ids: Vec<_> = of.iter().map(|id| id.0).collect();
+    let found = sqlx::query_scalar("select id from users where id = any($1)")
+        .bind(ids)
+        .fetch_all(connection)
+        .await?;
+    Ok(found)
+}
+
 /// Stores all of a user but his password, what [`update`](super::update) leaves as it is among it, gives
 /// him his new revision, and tells every instance when the transaction commits; answers whether he is
 /// there.

@@ -15,6 +15,7 @@ use sqlx::{Connection as _, PgConnection};
 use super::{
     UserImports,
     change::Changed,
+    clashes::Clash,
     invitations::Pace,
     known::{Again, Known, names_of},
     rows::{Batch, Row},
@@ -68,7 +69,9 @@ pub(super) struct Step<'a> {
     pub(super) counts: ImportCounts,
     pub(super) errors: Vec<RowError>,
     /// Accounts of this batch, and the lines that made them.
-    made: HashMap<UserId, u64>,
+    pub(super) made: HashMap<UserId, u64>,
+    /// Rows that want what others have, which are not among the errors yet.
+    pub(super) clashes: Vec<Clash>,
     /// Accounts that are not as other instances may remember them.
     pub(super) changed: Vec<UserId>,
 }
@@ -92,6 +95,7 @@ impl<'a> Step<'a> {
             counts: ImportCounts::default(),
             errors: Vec::new(),
             made: HashMap::new(),
+            clashes: Vec::new(),
             changed: Vec::new(),
         }
     }
@@ -142,6 +146,7 @@ impl<'a> Step<'a> {
         if let Some(before) = behind {
             user_imports::await_batch(connection, self.import.id, before).await?;
         }
+        self.tell_clashes().await?;
         self.errors.sort_by_key(|error| error.line);
         Ok(())
     }
@@ -322,8 +327,7 @@ impl<'a> Step<'a> {
             let Some((column, holder)) = same.first().copied() else {
                 match (known.holder_of_nickname(user), &given.nickname) {
                     (Some(holder), Some(_)) => {
-                        let reason = format!("{} has it already", self.who(holder));
-                        self.reject(line, Some(Column::Nickname), reason);
+                        self.clash(line, Column::Nickname, holder);
                     }
                     (Some(_), None) => {
                         candidate.user.nickname = self.imports.nicknames.generate();
@@ -336,10 +340,7 @@ impl<'a> Step<'a> {
             };
             match self.import.options.on_conflict {
                 OnConflict::Skip => self.counts.skipped += 1,
-                OnConflict::Fail => {
-                    let reason = format!("{} has it already", self.who(holder));
-                    self.reject(line, Some(column), reason);
-                }
+                OnConflict::Fail => self.clash(line, column, holder),
                 OnConflict::Update => {
                     if let Some((other, _)) = same.iter().find(|(_, id)| *id != holder) {
                         let (one, two) = (column.name(), other.name());
@@ -361,13 +362,5 @@ impl<'a> Step<'a> {
             }
         }
         Ok(again.candidates)
-    }
-
-    /// How an error names an account.
-    fn who(&self, id: UserId) -> String {
-        match self.made.get(&id) {
-            Some(line) => format!("line {line} of the file"),
-            None => format!("the account {id}"),
-        }
     }
 }

@@ -315,9 +315,6 @@ impl<'a> Writer<'a> {
             }
             None => platform.pool.begin().await?,
         };
-        if failure.is_some() {
-            repository::forget_good_rows(&mut transaction, id).await?;
-        }
         if !repository::end(&mut transaction, id, failure, now).await? {
             return Err(Error::Conflict(ErrorCode::ImportRunning));
         }

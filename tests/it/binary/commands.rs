@@ -71,7 +71,7 @@ async fn commands_fail_with_a_reason_when_the_database_is_away() {
 }
 
 #[tokio::test]
-async fn health_is_0_when_the_server_is_ready_and_else_1_with_a_reason() {
+async fn health_is_0_when_the_server_is_ready_and_else_5_with_a_reason() {
     let database = TestDatabase::create().await;
     let program = Program::on(&database).set("BIND_ADDRESS", "0.0.0.0:0");
     let server = program.serve().await;
@@ -90,10 +90,10 @@ async fn health_is_0_when_the_server_is_ready_and_else_1_with_a_reason() {
     }
     let asking = program.set("BIND_ADDRESS", bound);
     server.stop().await;
-    let told = asking.run(&["health", "--json"], "").await.expect(1);
+    let told = asking.run(&["health", "--json"], "").await.expect(5);
     let told: Value = told.stdout.parse().unwrap();
     assert_eq!(told["is_ready"], false);
-    let finished = asking.run(&["health"], "").await.expect(1);
+    let finished = asking.run(&["health"], "").await.expect(5);
     assert!(finished.stdout.is_empty(), "{}", finished.stdout);
     assert!(
         finished.stderr.contains("nobody listens on"),
@@ -103,7 +103,7 @@ async fn health_is_0_when_the_server_is_ready_and_else_1_with_a_reason() {
 }
 
 #[tokio::test]
-async fn health_is_1_for_a_server_that_is_not_ready_and_for_other_programs() {
+async fn health_is_5_for_a_server_that_is_not_ready_and_for_other_programs() {
     for (answer, complaint) in [
         (
             "HTTP/1.1 503 Service Unavailable\r\n\r\n",
@@ -122,7 +122,7 @@ async fn health_is_1_for_a_server_that_is_not_ready_and_for_other_programs() {
             stream.write_all(answer.as_bytes()).unwrap();
         });
         let program = Program::new().set("BIND_ADDRESS", &address);
-        let finished = program.run(&["health"], "").await.expect(1);
+        let finished = program.run(&["health"], "").await.expect(5);
         assert!(finished.stderr.contains(complaint), "{}", finished.stderr);
         answering.join().unwrap();
     }

@@ -36,6 +36,21 @@ async fn problems_of_settings_are_told_all_at_once_and_without_secrets() {
 }
 
 #[tokio::test]
+async fn a_log_that_cannot_be_picked_so_is_told_by_the_server_and_by_commands() {
+    for picked in ["garbage", "user_management=loud"] {
+        let program = Program::new().set("RUST_LOG", picked);
+        let list = ["users", "list"];
+        for command in [&["serve"][..], &["db", "status"], &["health"], &list] {
+            let finished = program.run(command, "").await.expect(1);
+            let said = finished.stderr;
+            assert!(said.contains("\n  - RUST_LOG: must be levels"), "{said}");
+        }
+        let checked = program.run(&["settings", "check"], "").await.expect(1);
+        assert!(checked.stdout.contains("RUST_LOG"), "{}", checked.stdout);
+    }
+}
+
+#[tokio::test]
 async fn a_broken_env_file_is_told() {
     let program = Program::without_settings();
     for (file, complaint) in [

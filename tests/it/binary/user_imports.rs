@@ -288,3 +288,49 @@ async fn what_is_logged_disturbs_nobody_unless_it_is_asked_for() {
     let imported = import(&program, &["users.csv"], 0).await.stderr;
     assert!(imported.contains("users imported"), "{imported}");
 }
+
+#[tokio::test]
+async fn an_atomic_import_that_waits_for_one_who_waits_for_it_tells_so() {
+    let database = TestDatabase::create().await;
+    let program = Program::on(&database).set("RUST_LOG", "debug");
+    let file = program.directory().join("users.csv");
+    let rows = "email\nada@example.com\nbob@example.com\neve@example.com\n";
+    fs::write(file, rows).unwrap();
+    let insert = "insert into users (id, nickname, email, password_hash, role, created_at, updated_at) \
+                  values (gen_random_uuid(), $1, $1 || '@example.com', '', 'ANONYMOUS', now(), now())";
+    let waiting = async |number: i64, timeouts: i32| {
+        wait_until("they wait", async || {
+            let waiting: i64 = sqlx::query_scalar(
+                "select count(*) from pg_locks join pg_stat_activity using (pid) \
+                 where datname = current_database() and not granted \
+                 and waitstart + $1 * current_setting('deadlock_timeout')::interval < clock_timestamp()",
+            )
+            .bind(timeouts)
+            .fetch_one(&database.pool)
+            .await
+            .unwrap();
+            waiting == number
+        })
+        .await;
+    };
+    let (mut bob, mut eve) = tokio::join!(database.pool.begin(), database.pool.begin());
+    let (bob, eve) = (bob.as_mut().unwrap(), eve.as_mut().unwrap());
+    for (name, transaction) in [("bob", &mut *bob), ("eve", &mut *eve)] {
+        let inserted = sqlx::query(insert).bind(name);
+        inserted.execute(&mut **transaction).await.unwrap();
+    }
+    let importing = program.spawn(&["users", "import", "users.csv", "--atomic"]);
+    waiting(1, 0).await;
+    let ada = sqlx::query(insert).bind("ada").execute(&mut **eve);
+    let free_bob = async {
+        // Each looks once for whom it waits, so that the import finds out when it waits once more.
+        waiting(2, 2).await;
+        sqlx::query("rollback").execute(&mut **bob).await.unwrap();
+        importing.finish().await.expect(4)
+    };
+    let (ada, refused) = tokio::join!(ada, free_bob);
+    ada.unwrap();
+    let said = "others are adding or changing the same people";
+    assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    assert_eq!(table(&database).await.len(), 0);
+}

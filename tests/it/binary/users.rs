@@ -308,6 +308,22 @@ async fn the_last_administrator_stays_and_who_tried_is_audited() {
 }
 
 #[tokio::test]
+async fn lists_fit_the_terminal_that_shows_them() {
+    let (_database, program) = start().await;
+    let ada = create(&program, "ada_l", &[]).await;
+    for list in ["users", "audit"] {
+        let narrow = program.shown_at_terminal(&[list, "list"], 80);
+        let widest = narrow.lines().map(|line| line.chars().count()).max();
+        assert_eq!(widest, Some(80), "{narrow}");
+        assert!(narrow.contains('…'), "{narrow}");
+        let wide = program.shown_at_terminal(&[list, "list"], 300);
+        let piped = program.run(&[list, "list"], "").await.expect(0).stdout;
+        assert_eq!(wide, piped);
+        assert!(piped.contains(ada["id"].as_str().unwrap()), "{piped}");
+    }
+}
+
+#[tokio::test]
 async fn at_a_terminal_passwords_are_asked_for_twice_and_deletions_once() {
     let (_database, program) = start().await;
     let command = [

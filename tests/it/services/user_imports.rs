@@ -61,6 +61,7 @@ fn counts(created: u64, updated: u64, skipped: u64, rejected: u64) -> ImportCoun
         updated,
         skipped,
         rejected,
+        undone: 0,
     }
 }
 

@@ -102,20 +102,20 @@ impl Program {
     }
 
     fn spawn_command(&self, mut command: Command) -> Process {
-        command.stdin(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.start(command);
         let stderr = Lines::of(child.stderr.take().unwrap());
         self.process(child, stderr)
     }
 
-    /// Starts a command with these settings; its standard output is to be read.
+    /// Starts a command with these settings. What it is given of a terminal is kept by nobody else.
     fn start(&self, mut command: Command) -> Child {
         command
             .env_clear()
             .env("PATH", env::var_os("PATH").unwrap())
             .envs(&self.settings)
             .current_dir(self.directory.path())
-            .stdout(Stdio::piped())
             .spawn()
             .unwrap()
     }
@@ -136,10 +136,24 @@ impl Program {
         let mut command = Command::new(PROGRAM);
         command.args(arguments);
         command.stdin(terminal.side()).stderr(terminal.side());
+        command.stdout(Stdio::piped());
         let child = self.start(command);
         terminal.write_all(typed.as_bytes()).unwrap();
         let shown = Lines::of(terminal.shown());
         self.process(child, shown).finish().await
+    }
+
+    /// Runs a command to its end whose standard output is a terminal with so many columns: what that shows.
+    pub fn shown_at_terminal(&self, arguments: &[&str], columns: u16) -> String {
+        let terminal = Terminal::open();
+        terminal.resize(columns);
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments);
+        command.stdin(Stdio::null()).stdout(terminal.side());
+        let child = self.start(command);
+        let shown = Lines::of(terminal.shown()).read_to_end();
+        assert!(child.wait_with_output().unwrap().status.success());
+        shown
     }
 
     /// Runs a command to its end with this standard input.

@@ -70,6 +70,13 @@ async fn of_many_users_those_are_stored_whose_names_are_free() {
     );
     let nobody = users::find_holders(&mut conn, &[&user(7)]).await.unwrap();
     assert_eq!(nobody, []);
+
+    let ids = [user(7).id, known.id, free.id];
+    let there = users::find_ids(&mut conn, &ids).await.unwrap();
+    assert_eq!(
+        HashSet::from_iter(there),
+        HashSet::from([known.id, free.id])
+    );
 }
 
 #[tokio::test]

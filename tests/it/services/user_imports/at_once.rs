@@ -62,6 +62,29 @@ async fn a_row_of_a_later_batch_finds_the_account_of_an_earlier_one() {
     assert_eq!(first_name(&app, "same@example.com").await, "First");
     assert_eq!(first_name(&app, "seven@example.com").await, "Seven");
 
+    // Where nothing may come of an account, its id would be nobody's.
+    for (atomic, dry_run) in [(true, false), (false, true)] {
+        let app = TestApp::start().await;
+        let there = app.user(Role::Authenticated, "user9@example.com").await.id;
+        let whole = ImportOptions {
+            atomic,
+            dry_run,
+            ..TABLE
+        };
+        let (import, errors) = app.import(&text, whole).await;
+        assert_eq!(import.counts.read(), 3_000);
+        let earlier = "an earlier line of the file has it already";
+        assert_eq!(
+            errors,
+            [
+                format!("9 email: the account {there} has it already"),
+                format!("1500 email: {earlier}"),
+                format!("2900 email: {earlier}"),
+                format!("2950 nickname: {earlier}"),
+            ]
+        );
+    }
+
     let app = TestApp::start().await;
     let (import, errors) = app.import(&text, UPDATE).await;
     assert_eq!((import.counts, errors.len()), (counts(2_997, 2, 0, 1), 1));

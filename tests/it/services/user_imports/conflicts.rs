@@ -164,7 +164,8 @@ async fn of_an_atomic_import_all_rows_go_in_or_none() {
     };
     let (import, errors) = app.import(ROWS, options).await;
     assert_eq!(import.state, ImportState::Failed);
-    assert_eq!(import.counts, counts(0, 0, 0, 3));
+    assert_eq!(import.counts, counts(2, 0, 0, 3).undone());
+    assert_eq!((import.counts.created, import.counts.read()), (0, 5));
     assert_eq!(errors.len(), 3, "{errors:?}");
     assert_eq!(app.stored().await, before);
     let mut good = "email\n".to_owned();

@@ -6,7 +6,10 @@ use std::{
     process::Stdio,
 };
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::{
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{tcgetwinsize, tcsetwinsize},
+};
 
 /// A pseudo-terminal, from the side of who sits at it.
 pub struct Terminal {
@@ -25,6 +28,13 @@ impl Terminal {
             ours: File::from(ours),
             path: path.into_string().unwrap(),
         }
+    }
+
+    /// Gives it so many columns.
+    pub fn resize(&self, columns: u16) {
+        let mut size = tcgetwinsize(&self.ours).unwrap();
+        size.ws_col = columns;
+        tcsetwinsize(&self.ours, size).unwrap();
     }
 
     /// The program's side.
