@@ -50,13 +50,22 @@ pub fn is_passing(error: &sqlx::Error) -> bool {
 /// they are done.
 #[must_use]
 pub fn is_deadlock(error: &Error) -> bool {
+    state(error).as_deref() == Some("40P01")
+}
+
+/// The same, or that a statement took too long, most likely since it waited for others.
+#[must_use]
+pub fn is_held_up(error: &Error) -> bool {
+    is_deadlock(error) || state(error).as_deref() == Some("57014")
+}
+
+/// PostgreSQL's code of what it failed with.
+fn state(error: &Error) -> Option<String> {
     let Error::Unavailable(why) = error else {
-        return false;
+        return None;
     };
-    let database = why
-        .downcast_ref::<sqlx::Error>()
-        .and_then(sqlx::Error::as_database_error);
-    database.is_some_and(|error| error.code().as_deref() == Some("40P01"))
+    let database = why.downcast_ref::<sqlx::Error>()?.as_database_error()?;
+    database.code().map(Into::into)
 }
 
 fn conflict(constraint: &str) -> Option<ErrorCode> {

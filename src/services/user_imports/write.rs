@@ -12,7 +12,7 @@ use super::{Tell, UserImports, invitations::Pace, rows::Batch, step::Step};
 use crate::{
     domain::user_import::{FilePlace, ImportCounts, ImportState, ImportedBy, UserImport},
     error::{Error, ErrorCode, Result},
-    repository::{error::is_deadlock, user_imports as repository, users},
+    repository::{error::is_held_up, user_imports as repository, users},
 };
 
 /// Why an import is ended whose rows were good, but not all of them.
@@ -25,7 +25,7 @@ const MANY_OUTSIDE: u64 = 6_000;
 /// So many wait at most while others are taken in: then the import waits for that.
 const MOST_OUTSIDE: u64 = 12_000;
 
-/// How often a batch is written that runs into deadlocks.
+/// How often a batch is written that is held up by others.
 const TRIES: u32 = 5;
 
 /// Sets of batches that are written one by one where those of one couldn't be written at once: the rows of a file
@@ -199,13 +199,13 @@ impl<'a> Writer<'a> {
         Ok(counts)
     }
 
-    /// Writes a batch in a transaction of its own, once more where somebody who writes the same people waited for it
-    /// while it waited for him.
+    /// Writes a batch in a transaction of its own, once more where it waited for long for somebody who writes the same
+    /// people, or he for it.
     async fn write_alone(&self, batch: Batch) -> Result<ImportCounts> {
         for _ in 1..TRIES {
             let transaction = self.imports.platform.pool.begin().await?;
             match self.write_in(transaction, batch.clone(), None).await {
-                Err(error) if is_deadlock(&error) => {
+                Err(error) if is_held_up(&error) => {
                     tracing::debug!(%error, "a batch of an import is written once more");
                 }
                 written => return written,

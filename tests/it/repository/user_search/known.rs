@@ -1,6 +1,7 @@
 //! What is known, or taken to be, before everybody is looked at.
 
 use chrono::TimeDelta;
+use sqlx::PgConnection;
 use user_management::{
     domain::{
         profile::PersonName,
@@ -14,7 +15,7 @@ use user_management::{
     },
 };
 
-use super::page;
+use super::{page, plain::expected};
 use crate::{
     repository::{after, hash, told, user},
     support::database::TestDatabase,
@@ -161,7 +162,93 @@ async fn statistics_tell_about_how_many_there_are() {
     let sample = found.sample.unwrap();
     assert_eq!(
         (found.users.len(), found.total, sample.estimate),
-        (7, Some(100), 100)
+        (7, None, 100)
     );
     assert!(sample.tells_more_than(1) && !sample.tells_more_than(99));
+}
+
+#[tokio::test]
+async fn a_word_that_very_many_have_is_found_beside_others() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let name = |name: &str| Some(PersonName::parse(name).unwrap());
+    let first = [
+        "Bob", "Bobby", "Boba", "Bib", "Jo Bob", "Annabob", "Zora", "Bort",
+    ];
+    let letters: Vec<char> = ('a'..='z').collect();
+    let mut all = Vec::new();
+    for number in 0..670_u32 {
+        let at = usize::try_from(number).unwrap();
+        let mut user = user(number + 1);
+        user.profile.first_name = name(first[at % first.len()]);
+        // Hundreds of words that begin with it, hundreds that contain it, and some that are like it.
+        let end: String = [letters[at % 26], letters[at / 26]].iter().collect();
+        user.profile.last_name = match at % 5 {
+            0 | 1 => name(&format!("Bort{end}")),
+            2 | 3 => name(&format!("Mc{end}bort{end}")),
+            _ => name(["Bort", "Bork", "Bo", "Other"][at / 5 % 4]),
+        };
+        assert!(
+            insert(&mut conn, &user, &hash(number), &told())
+                .await
+                .unwrap()
+        );
+        all.push(user);
+    }
+    let ids = |users: &[User]| users.iter().map(|user| user.id).collect::<Vec<_>>();
+    let mut found_many = 0;
+    for typed in [
+        "bob bort",
+        "bort bob",
+        "bobby bort",
+        "bort bo",
+        "bort bort",
+        "bo bort bob",
+        "annabob bort",
+        "bobx bort",
+        "zora bort",
+        "bort mc",
+        "borta bort",
+        "bort 1",
+        "bork bort",
+    ] {
+        let filter = UserFilter {
+            text: Some(SearchText::parse(typed).unwrap()),
+            ..UserFilter::default()
+        };
+        let wanted = expected(&all, &filter, &UserOrder::BestMatch);
+        found_many += usize::from(wanted.len() > 20);
+        for gathered_up_to in [0, 5_000] {
+            let words = typed.split(' ').map(|word| Word::new(word, Scope::Names));
+            let mut search = Search {
+                filter: &filter,
+                words: words.collect(),
+                order: &UserOrder::BestMatch,
+                everybody: 1_000_000,
+                gathered_up_to,
+            };
+            let count = async |conn: &mut PgConnection, search: &mut Search<'_>| {
+                search.look_up(conn).await.unwrap();
+                user_search::count(conn, search, None).await.unwrap()
+            };
+            let counted = count(&mut conn, &mut search).await;
+            assert_eq!(counted, wanted.len() as u64, "{typed}");
+            let known = search.words.iter().map(|word| word.known.as_ref().unwrap());
+            let open = known.filter(|known| known.containing.is_none()).count();
+            assert!(open > 0, "{typed}: too few have it");
+            let (mut found, mut place) = (Vec::new(), None);
+            while found.len() < 30 {
+                let next = page(&mut conn, &mut search, place.as_ref(), false, 0).await;
+                place = next.last().map(|(_, place)| place.clone());
+                found.extend(next.iter().map(|(user, _)| user.clone()));
+                if next.len() < 7 {
+                    break;
+                }
+            }
+            let first = &wanted[..wanted.len().min(found.len())];
+            assert_eq!(ids(&found), ids(first), "{typed} {gathered_up_to}");
+            assert!(found.len() == wanted.len() || found.len() >= 30, "{typed}");
+        }
+    }
+    assert!(found_many > 5, "{found_many} searches had several pages");
 }

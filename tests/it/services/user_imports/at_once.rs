@@ -8,7 +8,7 @@ use user_management::domain::{
 };
 
 use super::{TABLE, counts};
-use crate::support::app::TestApp;
+use crate::support::{app::TestApp, eventually::wait_until};
 
 /// Rows of a batch.
 const BATCH: usize = 1_000;
@@ -157,4 +157,36 @@ async fn two_files_of_the_same_people_in_opposite_order_both_come_to_their_end()
     assert_eq!(one.created + two.created, 2_000);
     assert_eq!((one.read(), two.read()), (2_000, 2_000));
     assert_eq!((one.rejected, two.rejected), (0, 0));
+}
+
+#[tokio::test]
+async fn a_batch_that_waited_too_long_for_others_is_written_once_more() {
+    let app = TestApp::start().await;
+    let mut other = app.database.pool.begin().await.unwrap();
+    sqlx::query(
+        "insert into users (id, nickname, email, password_hash, role, created_at, updated_at) \
+         values (gen_random_uuid(), 'ada', 'ada@example.com', '', 'ANONYMOUS', now(), now())",
+    )
+    .execute(&mut *other)
+    .await
+    .unwrap();
+    let hold = async {
+        // As the limit of its time does, twice.
+        for _ in 0..2 {
+            wait_until("the import waits, and is cancelled", async || {
+                let cancelled: i64 = sqlx::query_scalar(
+                    "select count(pg_cancel_backend(pid)) from pg_stat_activity \
+                     where datname = current_database() and wait_event_type = 'Lock'",
+                )
+                .fetch_one(&app.database.pool)
+                .await
+                .unwrap();
+                cancelled > 0
+            })
+            .await;
+        }
+        other.rollback().await.unwrap();
+    };
+    let ((import, _), ()) = tokio::join!(app.import("email\nada@example.com\n", TABLE), hold);
+    assert_eq!(import.counts, counts(1, 0, 0, 0));
 }
