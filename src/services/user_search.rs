@@ -127,7 +127,7 @@ impl UserSearch {
         Self {
             platform,
             cursors,
-            turns: Turns::new(),
+            turns: Turns::default(),
         }
     }
 

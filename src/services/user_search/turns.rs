@@ -1,11 +1,11 @@
 //! Who may search now.
 
 use std::{
-    collections::HashMap,
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::oneshot;
 
 use crate::{
     domain::{actor::Actor, id::UserId},
@@ -15,107 +15,111 @@ use crate::{
 /// Searches at a time, of an instance. Each costs the database milliseconds of work: more of them at once take
 /// turns on its cores, so that all take as long as the longest, and everything else waits with them.
 const SEARCHES: usize = 4;
-/// Of these so many by the public.
+/// Of these so many by the public: it keeps nobody else from searching.
 const PUBLIC_SEARCHES: usize = 2;
-/// And so many of one account: whoever searches much keeps nobody else from it.
-const SEARCHES_OF_ONE: usize = 2;
 
-/// Lets so many search at a time.
-pub(super) struct Turns {
-    /// Whoever searches holds one; others wait in the order in which they came.
-    slots: Semaphore,
-    /// The public needs one of these before: it keeps nobody else from searching.
-    public_slots: Semaphore,
-    /// Those of accounts, each while it searches or waits for it: no more than requests are under way.
-    accounts: Mutex<HashMap<UserId, Own>>,
+/// Lets so many search at a time: of those who wait, whoever has the fewest searches under way, and of these
+/// who came first. So whoever searches much uses what nobody else needs, and keeps nobody from searching.
+#[derive(Clone, Default)]
+pub(super) struct Turns(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// Whose searches are under way.
+    under_way: Vec<Who>,
+    waiting: VecDeque<(Who, oneshot::Sender<Turn>)>,
 }
 
-/// The slots of one account, of which a search needs one before all others.
-struct Own {
-    slots: Arc<Semaphore>,
-    /// How many of its searches are under way.
-    searches: usize,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Account(UserId),
+    /// Anybody who asks the public directory.
+    Public,
+    /// Operators, and other services.
+    Operator,
 }
 
 /// A turn, until it is dropped.
-pub(super) struct Turn<'a> {
-    _slot: SemaphorePermit<'a>,
-    _public_slot: Option<SemaphorePermit<'a>>,
-    _own_slot: Option<OwnedSemaphorePermit>,
-    _under_way: Option<UnderWay<'a>>,
+pub(super) struct Turn {
+    turns: Turns,
+    who: Who,
 }
 
 impl Turns {
-    pub(super) fn new() -> Self {
-        Self {
-            slots: Semaphore::new(SEARCHES),
-            public_slots: Semaphore::new(PUBLIC_SEARCHES),
-            accounts: Mutex::default(),
-        }
-    }
-
     /// Waits for a turn, for as long as the caller does.
     ///
     /// # Concurrency
     ///
     /// The future can be dropped at any time.
-    pub(super) async fn take(&self, actor: &Actor, is_public: bool) -> Result<Turn<'_>> {
-        let closed = |error: AcquireError| Error::Unavailable(error.into());
-        let (own_slot, under_way) = match actor {
-            Actor::User { id, .. } => {
-                let (slots, under_way) = self.enter(*id);
-                let slot = slots.acquire_owned().await.map_err(closed)?;
-                (Some(slot), Some(under_way))
-            }
-            _ => (None, None),
+    pub(super) async fn take(&self, actor: &Actor, is_public: bool) -> Result<Turn> {
+        let who = match actor {
+            _ if is_public => Who::Public,
+            Actor::User { id, .. } => Who::Account(*id),
+            _ => Who::Operator,
         };
-        let public_slot = match is_public {
-            true => Some(self.public_slots.acquire().await.map_err(closed)?),
-            false => None,
-        };
-        Ok(Turn {
-            _slot: self.slots.acquire().await.map_err(closed)?,
-            _public_slot: public_slot,
-            _own_slot: own_slot,
-            _under_way: under_way,
-        })
+        let (sender, turn) = oneshot::channel();
+        self.state().waiting.push_back((who, sender));
+        self.go_on();
+        turn.await.map_err(|error| Error::Internal(error.into()))
     }
 
-    fn enter(&self, id: UserId) -> (Arc<Semaphore>, UnderWay<'_>) {
-        let mut accounts = self.accounts();
-        let own = accounts.entry(id).or_insert_with(|| Own {
-            slots: Arc::new(Semaphore::new(SEARCHES_OF_ONE)),
-            searches: 0,
-        });
-        own.searches += 1;
-        (Arc::clone(&own.slots), UnderWay { turns: self, id })
-    }
-
-    fn accounts(&self) -> MutexGuard<'_, HashMap<UserId, Own>> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A search of an account, which is forgotten with its last one.
-struct UnderWay<'a> {
-    turns: &'a Turns,
-    id: UserId,
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        let mut accounts = self.turns.accounts();
-        if let Some(own) = accounts.get_mut(&self.id) {
-            own.searches -= 1;
-            if own.searches == 0 {
-                accounts.remove(&self.id);
-            }
+    /// Gives turns to those who wait, as long as there are any.
+    fn go_on(&self) {
+        // Not in the guard: a turn that nobody takes any more is given back.
+        while let Some((turn, sender)) = self.next() {
+            drop(sender.send(turn));
         }
+    }
+
+    fn next(&self) -> Option<(Turn, oneshot::Sender<Turn>)> {
+        let mut state = self.state();
+        state.waiting.retain(|(_, sender)| !sender.is_closed());
+        let at = state.next()?;
+        let (who, sender) = state.waiting.remove(at)?;
+        state.under_way.push(who);
+        let turns = self.clone();
+        Some((Turn { turns, who }, sender))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whose turn is next: his place among those who wait.
+    fn next(&self) -> Option<usize> {
+        if self.under_way.len() >= SEARCHES {
+            return None;
+        }
+        let searches = |who: &Who| self.under_way.iter().filter(|other| *other == who).count();
+        let waiting = self.waiting.iter().enumerate();
+        let waiting = waiting.map(|(at, (who, _))| (searches(who), at, *who));
+        let may = |(searches, _, who): &(usize, usize, Who)| {
+            *who != Who::Public || *searches < PUBLIC_SEARCHES
+        };
+        let first = waiting
+            .filter(may)
+            .min_by_key(|(searches, at, _)| (*searches, *at));
+        first.map(|(_, at, _)| at)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut state = self.turns.state();
+        if let Some(at) = state.under_way.iter().position(|who| *who == self.who) {
+            state.under_way.swap_remove(at);
+        }
+        drop(state);
+        self.turns.go_on();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+
     use futures::FutureExt as _;
     use uuid::Uuid;
 
@@ -130,33 +134,76 @@ mod tests {
         }
     }
 
+    type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Turn>> + 'a>>;
+
+    /// Asks for a turn: one that has it, or waits for it.
+    fn take<'a>(
+        turns: &'a Turns,
+        actor: &'a Actor,
+        is_public: bool,
+    ) -> (Option<Turn>, Waiting<'a>) {
+        let mut waiting: Waiting<'a> = Box::pin(turns.take(actor, is_public));
+        (now(&mut waiting), waiting)
+    }
+
+    fn now(waiting: &mut Waiting<'_>) -> Option<Turn> {
+        waiting.as_mut().now_or_never().map(Result::unwrap)
+    }
+
     #[test]
-    fn of_one_account_few_search_at_a_time_and_others_go_before_its_next_one() {
-        let (turns, ada, bob) = (Turns::new(), account(1), account(2));
-        let take = |actor| turns.take(actor, false).now_or_never();
-        let (first, second) = (take(&ada).unwrap(), take(&ada).unwrap());
-        let mut third = Box::pin(turns.take(&ada, false));
-        assert!(third.as_mut().now_or_never().is_none());
-        let bobs = take(&bob).unwrap();
-        assert!(third.as_mut().now_or_never().is_none());
-        drop(first);
-        let third = third.now_or_never().unwrap();
-        let fourth = take(&bob).unwrap();
-        assert!(take(&Actor::Operator).is_none(), "four search");
-        drop((second, third, fourth, bobs));
-        assert!(turns.accounts().is_empty());
+    fn one_account_uses_what_nobody_else_needs_and_others_go_before_its_next_one() {
+        let (turns, ada, bob) = (Turns::default(), account(1), account(2));
+        let mut adas: Vec<_> = (0..4)
+            .map(|_| take(&turns, &ada, false).0.unwrap())
+            .collect();
+        let (none, mut fifth) = take(&turns, &ada, false);
+        let (also_none, mut bobs) = take(&turns, &bob, false);
+        let (still_none, mut second) = take(&turns, &bob, false);
+        assert!(none.is_none() && also_none.is_none() && still_none.is_none());
+        adas.pop();
+        assert!(now(&mut fifth).is_none());
+        let first_of_bob = now(&mut bobs).unwrap();
+        adas.pop();
+        let second_of_bob = now(&mut second).unwrap();
+        assert!(now(&mut fifth).is_none());
+        drop(first_of_bob);
+        assert!(now(&mut fifth).is_some());
+        drop((adas, second_of_bob));
+        assert!(turns.state().under_way.is_empty());
+    }
+
+    #[test]
+    fn the_public_leaves_room_for_others() {
+        let (turns, ada) = (Turns::default(), account(1));
+        let mut held: Vec<_> = (0..2)
+            .map(|_| take(&turns, &ada, true).0.unwrap())
+            .collect();
+        let (none, mut third) = take(&turns, &ada, true);
+        assert!(none.is_none());
+        held.extend((0..2).map(|_| take(&turns, &Actor::Operator, false).0.unwrap()));
+        assert!(take(&turns, &Actor::Operator, false).0.is_none());
+        held.pop();
+        assert!(now(&mut third).is_none());
+        held.remove(0);
+        assert!(now(&mut third).is_some());
     }
 
     #[test]
     fn who_stops_waiting_leaves_nothing_behind() {
-        let (turns, ada) = (Turns::new(), account(1));
-        let held = [(); SEARCHES].map(|()| turns.take(&Actor::Operator, false).now_or_never());
-        let mut waiting = Box::pin(turns.take(&ada, true));
-        assert!(waiting.as_mut().now_or_never().is_none());
-        assert_eq!(turns.accounts().len(), 1);
-        drop(waiting);
-        assert!(turns.accounts().is_empty());
-        drop(held);
-        assert!(turns.take(&ada, true).now_or_never().is_some());
+        let (turns, ada) = (Turns::default(), account(1));
+        let mut held: Vec<_> = (0..4)
+            .map(|_| take(&turns, &ada, false).0.unwrap())
+            .collect();
+        let (_, gone) = take(&turns, &ada, false);
+        let (_, late) = take(&turns, &ada, false);
+        let (_, mut last) = take(&turns, &ada, false);
+        drop(gone);
+        held.pop();
+        // He had his turn, and never took it.
+        drop(late);
+        assert!(now(&mut last).is_some());
+        held.clear();
+        let state = turns.state();
+        assert!(state.under_way.is_empty() && state.waiting.is_empty());
     }
 }

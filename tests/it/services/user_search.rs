@@ -4,12 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use user_management::{
-    domain::{
-        actor::Actor,
-        id::{RequestId, SessionId, UserId},
-        role::Role,
-        user_search::SearchText,
-    },
+    domain::{id::RequestId, user_search::SearchText},
     infra::clock::Clock as _,
     services::Ctx,
 };
@@ -73,37 +68,4 @@ async fn few_run_at_a_time_and_the_public_leaves_room_for_others() {
         ended += 1;
     }
     assert_eq!(ended, 12);
-}
-
-#[tokio::test]
-async fn one_account_leaves_room_for_others() {
-    let app = TestApp::start().await;
-    let mut transaction = app.database.pool.begin().await.unwrap();
-    sqlx::query("lock table users in access exclusive mode")
-        .execute(&mut *transaction)
-        .await
-        .unwrap();
-    let text = SearchText::parse("ada").unwrap();
-    let mut searches = JoinSet::new();
-    let mut search = |account| {
-        let ctx = Ctx {
-            actor: Actor::User {
-                id: UserId(Uuid::from_u128(account)),
-                role: Role::Manager,
-                session: SessionId(Uuid::nil()),
-            },
-            ..Ctx::operator(RequestId(Uuid::nil()), app.clock.now())
-        };
-        let service = Arc::clone(&app.app.services.user_search);
-        let text = text.clone();
-        searches.spawn(async move { service.suggest(&ctx, text, 10).await.unwrap() });
-    };
-    for _ in 0..6 {
-        search(1);
-    }
-    assert_waiting(&app, 2).await;
-    search(2);
-    assert_waiting(&app, 3).await;
-    transaction.rollback().await.unwrap();
-    assert_eq!(searches.join_all().await.len(), 7);
 }
