@@ -15,6 +15,9 @@ const MOST_SIMILAR: usize = 20;
 /// Most words that have a part in common and are looked for one by one: who has one of so many is met on
 /// any short walk over users.
 const MOST_CONTAINING: usize = 300;
+/// The same where they are looked for together with others: those of so many who have the others too may be few. Of
+/// three letters there is one trigram, by which they are found sooner.
+const MOST_CONTAINING_BESIDE_OTHERS: usize = 1_000;
 
 /// Looks up those words that weren't: which somebody is called by contain each, and which differ by one
 /// letter; the latter without the former. Of a nickname there are none: whoever looks for one has it before him.
@@ -37,6 +40,10 @@ pub async fn look_up(connection: &mut PgConnection, words: &mut [Word]) -> Resul
             containing: can_be_known(word).then(Vec::new),
         });
     }
+    let most = match words.len() {
+        1 => MOST_CONTAINING,
+        _ => MOST_CONTAINING_BESIDE_OTHERS,
+    };
     let asked: Vec<&str> = words
         .iter()
         .filter(|word| can_be_known(word))
@@ -58,7 +65,7 @@ pub async fn look_up(connection: &mut PgConnection, words: &mut [Word]) -> Resul
          select asked.word, known.word, false from asked, lateral ( \
            select distinct word from ( \
              select word from search_words where word like '%' || asked.word || '%' offset 0) parts \
-           limit {MOST_CONTAINING} + 1) as known \
+           limit case char_length(asked.word) when {LEAST_PART} then {MOST_CONTAINING} else {most} end + 1) as known \
          union all \
          select asked.word, known.word, true from asked, lateral ( \
            select distinct word from ( \
@@ -80,10 +87,16 @@ pub async fn look_up(connection: &mut PgConnection, words: &mut [Word]) -> Resul
             }
         }
     }
-    for known in words.iter_mut().filter_map(|word| word.known.as_mut()) {
-        known
-            .containing
-            .take_if(|containing| containing.len() > MOST_CONTAINING);
+    for word in words {
+        let most = match word.word.chars().count() {
+            LEAST_PART => MOST_CONTAINING,
+            _ => most,
+        };
+        if let Some(known) = &mut word.known {
+            known
+                .containing
+                .take_if(|containing| containing.len() > most);
+        }
     }
     Ok(())
 }
