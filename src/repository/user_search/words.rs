@@ -244,7 +244,7 @@ pub(super) fn push_tier(sql: &mut Sql, words: &[Word], tier: Tier, by: By) {
             if tier == Tier::Similar {
                 known.extend_from_slice(word.similar());
             }
-            push_any(sql, known);
+            push_any(sql, &known);
             if tier >= Tier::Contains {
                 continue;
             }
@@ -296,7 +296,7 @@ pub(super) fn push_tier(sql: &mut Sql, words: &[Word], tier: Tier, by: By) {
 }
 
 /// Writes that a row has one of these words, with `and` before it.
-fn push_any(sql: &mut Sql, words: Vec<String>) {
+fn push_any(sql: &mut Sql, words: &[String]) {
     /// For each row that an index has for one of them it looks at all that are asked for together.
     const TOGETHER: usize = 50;
     sql.push(" and (");

@@ -177,12 +177,13 @@ async fn a_word_that_very_many_have_is_found_beside_others() {
     ];
     let letters: Vec<char> = ('a'..='z').collect();
     let mut all = Vec::new();
-    for number in 0..670_u32 {
+    for number in 0..1_350_u32 {
         let at = usize::try_from(number).unwrap();
         let mut user = user(number + 1);
         user.profile.first_name = name(first[at % first.len()]);
-        // Hundreds of words that begin with it, hundreds that contain it, and some that are like it.
-        let end: String = [letters[at % 26], letters[at / 26]].iter().collect();
+        // Hundreds of words that begin with `bort`, hundreds that contain it, and some that are like it.
+        let end = [letters[at % 26], letters[at / 26 % 26], letters[at / 676]];
+        let end: String = end.iter().collect();
         user.profile.last_name = match at % 5 {
             0 | 1 => name(&format!("Bort{end}")),
             2 | 3 => name(&format!("Mc{end}bort{end}")),
