@@ -4,8 +4,11 @@ use std::io;
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing::Level;
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::LevelFilter, layer::SubscriberExt as _,
+    EnvFilter, Layer as _,
+    filter::{FilterFn, filter_fn},
+    layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
 
@@ -53,22 +56,28 @@ const SECONDS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
 ];
 
-/// What parses the HTML of mails: each tag that it reads is a line or more of its log.
-const NOISY: &[&str] = &["html5ever", "markup5ever", "selectors"];
+/// What parses the HTML of mails: it logs each tag, and the texts between them with their links, which let whoever
+/// has them in.
+const PARSERS_OF_MAILS: &[&str] = &["html5ever", "markup5ever", "selectors"];
 
-/// What is logged: what was picked, without what nobody means by that, or else in this detail.
+/// What is logged: what was picked, or else in this detail.
 fn filter(picked: Option<&LogFilter>, detail: LogDetail) -> anyhow::Result<EnvFilter> {
-    let Some(picked) = picked else {
-        return Ok(EnvFilter::new(detail.filter()));
-    };
-    let mut filter = EnvFilter::try_new(picked.as_str())?;
-    let is_detailed = |most| most > LevelFilter::WARN;
-    if filter.max_level_hint().is_none_or(is_detailed) {
-        for name in NOISY.iter().filter(|name| !picked.names(name)) {
-            filter = filter.add_directive(format!("{name}=warn").parse()?);
-        }
+    let directives = picked.map_or(detail.filter(), LogFilter::as_str);
+    EnvFilter::try_new(directives).context("can't log what RUST_LOG picks")
+}
+
+/// Keeps what parses mails to warnings, whatever was picked.
+fn without_mails() -> FilterFn {
+    fn is_of(target: &str, name: &str) -> bool {
+        let rest = target.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
     }
-    Ok(filter)
+    filter_fn(|logged| {
+        let parses_mails = PARSERS_OF_MAILS
+            .iter()
+            .any(|name| is_of(logged.target(), name));
+        *logged.level() <= Level::WARN || !parses_mails
+    })
 }
 
 /// Starts the log, of what was picked, or else in this detail.
@@ -82,7 +91,7 @@ pub fn start_log(
     detail: LogDetail,
     target: LogTarget,
 ) -> anyhow::Result<()> {
-    let filter = filter(picked, detail).context("can't log what RUST_LOG picks")?;
+    let filter = filter(picked, detail)?;
     let writer = move || -> Box<dyn io::Write> {
         match target {
             LogTarget::StandardOutput => Box::new(io::stdout()),
@@ -104,6 +113,7 @@ pub fn start_log(
     };
     tracing_subscriber::registry()
         .with(filter)
+        .with(without_mails())
         .with(layer)
         .try_init()
         .context("can't start the log")
@@ -175,28 +185,31 @@ fn describe() {
 
 #[cfg(test)]
 mod tests {
-    use tracing::{Level, enabled, subscriber::with_default};
+    use tracing::{enabled, subscriber::with_default};
     use tracing_subscriber::Registry;
 
     use super::*;
 
     #[test]
-    fn parsers_of_mails_log_warnings_only_unless_they_are_named() {
+    fn parsers_of_mails_log_warnings_only_since_mails_have_links() {
         let logged = |picked: &str| {
             let picked = picked.parse().unwrap();
             let filter = filter(Some(&picked), LogDetail::Info).unwrap();
-            with_default(Registry::default().with(filter), || {
-                (
-                    enabled!(target: "html5ever::tokenizer", Level::DEBUG),
-                    enabled!(target: "html5ever::tokenizer", Level::WARN),
-                    enabled!(target: "user_management::app", Level::DEBUG),
-                )
-            })
+            with_default(
+                Registry::default().with(filter).with(without_mails()),
+                || {
+                    (
+                        enabled!(target: "html5ever::tokenizer", Level::DEBUG),
+                        enabled!(target: "html5ever::tokenizer", Level::WARN),
+                        enabled!(target: "user_management::app", Level::DEBUG),
+                    )
+                },
+            )
         };
         assert_eq!(logged("debug"), (false, true, true));
         assert_eq!(logged("trace"), (false, true, true));
-        assert_eq!(logged("debug,html5ever=debug"), (true, true, true));
-        assert_eq!(logged("html5ever::tokenizer=debug"), (true, true, false));
+        assert_eq!(logged("debug,html5ever=debug"), (false, true, true));
+        assert_eq!(logged("html5ever::tokenizer=trace"), (false, true, false));
         assert_eq!(logged("error"), (false, false, false));
     }
 }

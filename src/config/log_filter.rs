@@ -14,17 +14,6 @@ impl LogFilter {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// Whether it says itself how much this target logs, or some part of it.
-    #[must_use]
-    pub fn names(&self, target: &str) -> bool {
-        let targets = self.0.split(',').map(|directive| {
-            let end = directive.find(['=', '[']).unwrap_or(directive.len());
-            &directive[..end]
-        });
-        let mut rests = targets.filter_map(|named| named.strip_prefix(target));
-        rests.any(|rest| rest.is_empty() || rest.starts_with("::"))
-    }
 }
 
 impl FromStr for LogFilter {
@@ -70,16 +59,5 @@ mod tests {
         ] {
             assert!(bad.parse::<LogFilter>().is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_target_is_named_by_itself_and_by_its_parts() {
-        let filter: LogFilter = "info, html5ever::tokenizer=debug,sqlx_core=info"
-            .parse()
-            .unwrap();
-        assert!(filter.names("html5ever"));
-        assert!(filter.names("sqlx_core"));
-        assert!(!filter.names("sqlx"));
-        assert!(!filter.names("markup5ever"));
     }
 }

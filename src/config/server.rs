@@ -168,7 +168,7 @@ impl ServerConfig {
         );
         let log_filter = reader.optional(
             "RUST_LOG",
-            "What is logged, in place of what DEBUG says: levels, alone or behind a target, separated by commas, as `warn,user_management=debug`. What parses the HTML of mails logs warnings only, unless it is named (`html5ever=debug`). Commands log warnings by default.",
+            "What is logged, in place of what DEBUG says: levels, alone or behind a target, separated by commas, as `warn,user_management=debug`; a target alone is refused, since it may be a mistyped level. What parses the HTML of mails logs warnings only, since its lines have their links. Commands log warnings by default.",
         );
         let worker = reader
             .switch("WORKER", "true", "Whether `serve` also sends mail and does the other background work; `false` where `user-management worker` runs beside it.")

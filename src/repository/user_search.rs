@@ -41,10 +41,15 @@ use filter::{Sql, is_text_only, push_branch, push_filter, push_filter_but_text};
 pub use implied::with_implied_times;
 use order::{Branch, Keys, push_keys};
 use sample::SOME;
-pub use sample::Sample;
+pub use sample::{Sample, look_at_some};
 pub use totals::{count, estimate};
 use words::{By, push_match, push_tier_of};
 pub use words::{Known, Scope, Word};
+
+/// Begins the transaction of a search. Statements that walk along an index have one plan for all values, which
+/// takes longer to find than the rows; others, and what little may follow them, are planned for the very values: see
+/// [`plan_for_values`].
+pub const BEGIN: &str = "begin read only; set local plan_cache_mode = force_generic_plan";
 
 /// Which users, and in which order.
 #[derive(Debug, Clone)]
@@ -130,7 +135,8 @@ impl TryFrom<Row> for (User, Place) {
 ///
 /// # Concurrency
 ///
-/// Several statements; a user who changes between them is listed where one of them finds him, once.
+/// Several statements, in a transaction that [`BEGIN`] began; a user who changes between them is listed where one of
+/// them finds him, once.
 pub async fn find_page(
     connection: &mut PgConnection,
     search: &mut Search<'_>,
@@ -207,6 +213,14 @@ pub async fn find_page(
     }
     found.users.drain(..found.users.len().min(skip));
     Ok(found)
+}
+
+/// From here on, statements of this transaction are planned for the very values: which index is best depends on
+/// them.
+async fn plan_for_values(connection: &mut PgConnection) -> Result<()> {
+    let custom = "set local plan_cache_mode = force_custom_plan";
+    sqlx::raw_sql(custom).execute(connection).await?;
+    Ok(())
 }
 
 fn rows(number: usize) -> i64 {
@@ -318,11 +332,11 @@ async fn gather(
     sql.push(" limit ").push_bind(rows(limit));
     sql.push(") matches join users using (id)");
     branch.push_order(&mut sql, Keys::Gathered);
-    // Planned for these very values: which index is best depends on them.
+    plan_for_values(connection).await?;
     let found: Vec<Row> = sql
         .build_query_as()
         .persistent(false)
-        .fetch_all(connection)
+        .fetch_all(&mut *connection)
         .await?;
     let total = found.first().map_or(0, |row| row.total);
     Ok(Found {

@@ -151,7 +151,7 @@ impl UserSearch {
     pub async fn suggest(&self, ctx: &Ctx, text: SearchText, limit: u32) -> Result<Vec<User>> {
         ctx.require(Permission::BrowseUsers)?;
         let _turn = self.turns.take(&ctx.actor, false).await?;
-        let mut connection = self.platform.pool.acquire().await?;
+        let mut transaction = self.platform.pool.begin_with(user_search::BEGIN).await?;
         let words = words(&text, Scope::Names);
         let filter = UserFilter {
             text: Some(text),
@@ -161,7 +161,7 @@ impl UserSearch {
             filter: &filter,
             words,
             order: &UserOrder::BestMatch,
-            everybody: users::count(&mut connection).await?,
+            everybody: users::count(&mut transaction).await?,
             gathered_up_to: FEW_MATCHES,
         };
         let page = PageOf {
@@ -170,7 +170,8 @@ impl UserSearch {
             skip: 0,
             limit,
         };
-        let found = user_search::find_page(&mut connection, &mut search, page).await?;
+        let found = user_search::find_page(&mut transaction, &mut search, page).await?;
+        transaction.commit().await?;
         Ok(found.users.into_iter().map(|(user, _)| user).collect())
     }
 
@@ -261,8 +262,8 @@ impl UserSearch {
         }
         let is_public = matches!(scope, Scope::Nickname);
         let _turn = self.turns.take(&ctx.actor, is_public).await?;
-        let mut connection = self.platform.pool.acquire().await?;
-        let filter = user_search::with_implied_times(&mut connection, filter).await?;
+        let mut transaction = self.platform.pool.begin_with(user_search::BEGIN).await?;
+        let filter = user_search::with_implied_times(&mut transaction, filter).await?;
         let words = match &filter.text {
             Some(text) => words(text, scope),
             None => Vec::new(),
@@ -271,7 +272,7 @@ impl UserSearch {
             filter: &filter,
             words,
             order: &query.order,
-            everybody: users::count(&mut connection).await?,
+            everybody: users::count(&mut transaction).await?,
             gathered_up_to: FEW_MATCHES,
         };
         let page = PageOf {
@@ -280,7 +281,7 @@ impl UserSearch {
             skip,
             limit: limit + 1,
         };
-        let mut found = user_search::find_page(&mut connection, &mut search, page).await?;
+        let mut found = user_search::find_page(&mut transaction, &mut search, page).await?;
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
         let has_more = found.users.len() > most;
         found.users.truncate(most);
@@ -292,9 +293,10 @@ impl UserSearch {
                     skip,
                     has_more,
                 };
-                total(&mut connection, &mut search, &found, counting).await?
+                total(&mut transaction, &mut search, &found, counting).await?
             }
         };
+        transaction.commit().await?;
         self.page(
             &list,
             PageRead {

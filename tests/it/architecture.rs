@@ -147,7 +147,7 @@ const BANS: &[Ban] = &[
         why: "the domain is pure: no I/O and no framework",
     },
     Ban {
-        words: &[".begin(", ".commit("],
+        words: &[".begin(", ".begin_with(", ".commit("],
         allowed_in: &[
             "services/",
             // A job is finished in the transaction of its work.

@@ -99,7 +99,7 @@ impl ProfileBody {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only documents the parameters")]
 struct DirectoryParams {
-    /// Words, all of which the nickname contains
+    /// Words, all of which the nickname contains; those of one or two characters where it begins
     #[param(min_length = 1, max_length = 200, example = "panda")]
     q: String,
     /// The page of this cursor, or the first one

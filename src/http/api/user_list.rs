@@ -154,7 +154,8 @@ pub(super) async fn list(state: &AppState, ctx: &Ctx, mut query: Query) -> Resul
     })
 }
 
-/// The links of a page that was reached by passing over rows. Where so many aren't passed over, a cursor leads on.
+/// The links of a page that was reached by passing over rows. Where so many aren't passed over, or it isn't known
+/// how many, a cursor leads on.
 fn links_by_skip(
     state: &AppState,
     frame: &Query,
@@ -171,7 +172,10 @@ fn links_by_skip(
     let frame = frame.without(&["skip"]);
     let and = if frame.is_empty() { "" } else { "&" };
     let cursors = [
-        ("last", Some(&page.last).filter(|_| last > farthest)),
+        (
+            "last",
+            Some(&page.last).filter(|_| last > farthest || page.total.is_estimate),
+        ),
         (
             "next",
             page.next.as_ref().filter(|_| skip + limit > farthest),

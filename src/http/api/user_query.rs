@@ -26,7 +26,8 @@ pub(super) fn parameters() -> Vec<&'static str> {
 #[expect(dead_code, reason = "only documents the parameters")]
 pub(super) struct SelectionParams {
     /// Words, all of which are found in what the user is called (nickname, address, names, phone number), the
-    /// best match first; slips of one letter are forgiven; for example `ada lovelace`
+    /// best match first; slips of one letter are forgiven, and words of one or two characters are found where one of
+    /// these begins with them; for example `ada lovelace`
     #[param(required = false, min_length = 1, max_length = 200)]
     q: String,
     /// The nickname: `text`, `text*` or `*text*`, without case and accents, like the three below; for example `clever_*`

@@ -1,7 +1,7 @@
 //! Users with a field that begins with a word, in the order of that field: as many as are wanted are read
 //! from the index of each field, however many there are.
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::PgConnection;
 
 use super::{
     Found, Search,
@@ -57,11 +57,7 @@ pub(super) async fn scan(
     sql.push(") users");
     branch.push_order(&mut sql, Keys::OfRow);
     sql.push(" limit ").push(limit);
-    // All values have one plan, along the indexes, which takes longer to find than the rows.
-    let generic = "begin; set local plan_cache_mode = force_generic_plan";
-    let mut transaction = connection.begin_with(generic).await?;
-    let found = sql.build_query_as().fetch_all(&mut *transaction).await?;
-    transaction.commit().await?;
+    let found = sql.build_query_as().fetch_all(connection).await?;
     Found::of(found)
 }
 

@@ -66,7 +66,7 @@ pub(super) enum Fixed {
 pub(super) enum Keys {
     /// They are reckoned from the row, as its indexes have them.
     OfRow,
-    /// They were gathered.
+    /// They were gathered, or handed on.
     Gathered,
 }
 

@@ -58,6 +58,15 @@ impl Sample {
     }
 }
 
+/// How many users pass, by a look at some.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn look_at_some(connection: &mut PgConnection, search: &Search<'_>) -> Result<Sample> {
+    take(connection, search, &[]).await
+}
+
 /// Looks at some [`SAMPLE`] users, always on the same pages: who asks twice gets one answer, and those pages are
 /// in memory.
 pub(super) async fn take(

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use super::{
     Search,
     filter::{Sql, push_filter},
+    plan_for_values,
     words::By,
 };
 use crate::error::Result;
@@ -36,6 +37,7 @@ pub async fn count(
             .push_bind(i64::try_from(bound).unwrap_or(i64::MAX));
     }
     sql.push(") counted");
+    plan_for_values(connection).await?;
     let count: i64 = sql
         .build_query_scalar()
         .persistent(false)

@@ -116,13 +116,16 @@ async fn walk(
     search.push_columns(&mut sql);
     sql.push("0::bigint as total from (select users.*, ");
     search.push_tier(&mut sql, branch);
-    sql.push(" from (select users.* from users where true");
+    // The keys are handed on, as they are by an index: else PostgreSQL would sort all rows by them once more.
+    sql.push(" from (select ");
+    branch.push_key_columns(&mut sql);
+    sql.push("users.* from users where true");
     push_way(&mut sql, search, branch, after);
     sql.push(" limit ").push(length).push(") users where true");
     search.push_filter(&mut sql, branch, By::Text);
     push_branch(&mut sql, branch, &search.words, By::Text);
     sql.push(") users");
-    branch.push_order(&mut sql, Keys::OfRow);
+    branch.push_order(&mut sql, Keys::Gathered);
     sql.push(" limit ").push(limit);
     let found = sql.build_query_as().fetch_all(connection).await?;
     Found::of(found)

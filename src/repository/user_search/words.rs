@@ -237,6 +237,10 @@ pub(super) fn push_tier(sql: &mut Sql, words: &[Word], tier: Tier, by: By) {
             // Whoever has a field that is the word has the word.
             sql.push(" and search_words @> ")
                 .push_bind(vec![word.word.clone()]);
+            if by == By::WordsBut(number) {
+                // The first way has all of them.
+                sql.push(" and false");
+            }
             continue;
         }
         if let (Some(containing), true) = (word.containing(), by.is_by_words()) {

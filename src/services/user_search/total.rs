@@ -16,6 +16,8 @@ const FEW_USERS: u64 = 20_000;
 /// By statistics that are off by no more than this factor it is known whether there are more than
 /// [`EXACT_UP_TO`].
 const TRUST: u64 = 10;
+/// Where there are more, statistics that tell less than this times as many are taken to be wrong.
+const DOUBT: u64 = 2;
 
 /// How many users there are in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +62,7 @@ pub(super) async fn total(
         let count = user_search::count(connection, search, None).await?;
         return Ok(exact(count));
     }
-    let (estimate, are_surely_more) = match (&found.sample, found.estimate) {
+    let (mut estimate, are_surely_more) = match (&found.sample, found.estimate) {
         (Some(sample), _) => (sample.estimate, sample.tells_more_than(EXACT_UP_TO)),
         (None, Some(estimate)) => (estimate, estimate > EXACT_UP_TO * TRUST),
         (None, None) => {
@@ -74,6 +76,12 @@ pub(super) async fn total(
         let count = user_search::count(connection, search, bound).await?;
         if count <= EXACT_UP_TO {
             return Ok(exact(count));
+        }
+        if found.sample.is_none() && estimate < EXACT_UP_TO * DOUBT {
+            // Statistics are as old as the database's last look, and know little of what few have.
+            estimate = user_search::look_at_some(connection, search)
+                .await?
+                .estimate;
         }
     }
     Ok(Total {

@@ -165,6 +165,8 @@ async fn statistics_tell_about_how_many_there_are() {
         (7, None, 100)
     );
     assert!(sample.tells_more_than(1) && !sample.tells_more_than(99));
+    let looked = user_search::look_at_some(&mut conn, &search).await.unwrap();
+    assert_eq!(looked.estimate, 100);
 }
 
 #[tokio::test]
@@ -219,13 +221,14 @@ async fn a_word_that_very_many_have_is_found_beside_others() {
         };
         let wanted = expected(&all, &filter, &UserOrder::BestMatch);
         found_many += usize::from(wanted.len() > 20);
-        for gathered_up_to in [0, 5_000] {
+        // Tier after tier, and all at once.
+        for (everybody, gathered_up_to) in [(25_000, 0), (1_000_000, 5_000)] {
             let words = typed.split(' ').map(|word| Word::new(word, Scope::Names));
             let mut search = Search {
                 filter: &filter,
                 words: words.collect(),
                 order: &UserOrder::BestMatch,
-                everybody: 1_000_000,
+                everybody,
                 gathered_up_to,
             };
             let count = async |conn: &mut PgConnection, search: &mut Search<'_>| {
@@ -238,7 +241,7 @@ async fn a_word_that_very_many_have_is_found_beside_others() {
             let open = known.filter(|known| known.containing.is_none()).count();
             assert!(open > 0, "{typed}: too few have it");
             let (mut found, mut place) = (Vec::new(), None);
-            while found.len() < 30 {
+            while found.len() < 60 {
                 let next = page(&mut conn, &mut search, place.as_ref(), false, 0).await;
                 place = next.last().map(|(_, place)| place.clone());
                 found.extend(next.iter().map(|(user, _)| user.clone()));
@@ -247,8 +250,8 @@ async fn a_word_that_very_many_have_is_found_beside_others() {
                 }
             }
             let first = &wanted[..wanted.len().min(found.len())];
-            assert_eq!(ids(&found), ids(first), "{typed} {gathered_up_to}");
-            assert!(found.len() == wanted.len() || found.len() >= 30, "{typed}");
+            assert_eq!(ids(&found), ids(first), "{typed} {everybody}");
+            assert!(found.len() == wanted.len() || found.len() >= 60, "{typed}");
         }
     }
     assert!(found_many > 5, "{found_many} searches had several pages");
