@@ -64,9 +64,8 @@ async fn goes_on(
     after: Option<&Place>,
     length: usize,
 ) -> Result<bool> {
-    let bounds = |fixed: &Fixed| matches!(fixed, Fixed::Present(_) | Fixed::Absent(_));
     let is_bounded = after.is_some()
-        || branch.fixed.iter().any(bounds)
+        || branch.fixed.iter().any(|fixed| bounds(branch, *fixed))
         || branch
             .keys
             .first()
@@ -80,16 +79,21 @@ async fn goes_on(
     Ok(sql.build_query_scalar().fetch_one(connection).await?)
 }
 
-/// Writes which rows a walk looks at, in which order.
-fn push_way(sql: &mut Sql, search: &Search<'_>, branch: &Branch, after: Option<&Place>) {
-    let bounds = |fixed: &&Fixed| match fixed {
+/// Whether what is fixed is where the index of a branch's order begins or ends.
+fn bounds(branch: &Branch, fixed: Fixed) -> bool {
+    match fixed {
         Fixed::Present(_) => true,
         // In the order of ids it is where the index of its field begins.
         Fixed::Absent(_) => branch.keys.is_empty(),
         _ => false,
-    };
+    }
+}
+
+/// Writes which rows a walk looks at, in which order.
+fn push_way(sql: &mut Sql, search: &Search<'_>, branch: &Branch, after: Option<&Place>) {
+    let fixed = branch.fixed.iter().copied();
     let bounds = Branch {
-        fixed: branch.fixed.iter().filter(bounds).copied().collect(),
+        fixed: fixed.filter(|fixed| bounds(branch, *fixed)).collect(),
         ..Branch::default()
     };
     push_branch(sql, &bounds, &search.words, By::Fields);

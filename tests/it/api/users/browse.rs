@@ -261,3 +261,32 @@ async fn far_pages_of_a_sorted_list_are_reached_by_cursors_and_those_of_everybod
     let everybody = get("/users/?skip=10020&limit=20").await.expect(200).json();
     assert_eq!(everybody["items"].as_array().unwrap().len(), 11);
 }
+
+#[tokio::test]
+async fn a_total_is_estimated_though_statistics_are_old_and_its_last_page_is_the_last() {
+    let app = TestApp::start().await;
+    let admin = app.admin().await;
+    // Statistics of one user, and so many that not all of them are counted.
+    sqlx::raw_sql(
+        "analyze users; \
+         insert into users (id, nickname, email, password_hash, role, first_name, created_at, updated_at) \
+         select gen_random_uuid(), 'crowd_' || n, 'crowd' || n || '@example.com', 'x', 'ANONYMOUS', 'Qqyrin', now(), now() \
+         from generate_series(10001, 15000) n; \
+         update user_counts set users = users + 20000 where slot = (select min(slot) from user_counts)",
+    )
+    .execute(&app.database.pool)
+    .await
+    .unwrap();
+    let listed = browse(&app, &admin, "?q=qqyrin&limit=10&skip=20").await;
+    assert_eq!(listed["total_is_estimate"], true);
+    let total = listed["total"].as_u64().unwrap();
+    assert!((3_000..8_000).contains(&total), "{total}");
+    let last = links(&listed)
+        .into_iter()
+        .find_map(|(rel, query)| (rel == "last").then_some(query))
+        .unwrap();
+    let last = browse(&app, &admin, &format!("?{}", last.trim_start_matches('?'))).await;
+    assert_eq!(last["next_cursor"], Value::Null);
+    let exact = browse(&app, &admin, "?q=qqyrin&limit=10&count=exact").await;
+    assert_eq!(exact["total"], 5_000);
+}
