@@ -47,8 +47,7 @@ use words::{By, push_match, push_tier_of};
 pub use words::{Known, Scope, Word};
 
 /// Begins the transaction of a search. Statements that walk along an index have one plan for all values, which
-/// takes longer to find than the rows; others, and what little may follow them, are planned for the very values: see
-/// [`plan_for_values`].
+/// takes longer to find than the rows; others, and what little may follow them, are planned for the very values.
 pub const BEGIN: &str = "begin read only; set local plan_cache_mode = force_generic_plan";
 
 /// Which users, and in which order.
