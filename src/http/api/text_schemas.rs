@@ -61,7 +61,7 @@ pub struct WebUrlText(String);
 /// A language as BCP 47 writes it, with script and region where they matter; in whatever case.
 #[derive(ToSchema)]
 #[schema(
-    as = Locale, min_length = 2, max_length = 11, example = "pt-BR",
+    as = Locale, min_length = 2, max_length = 12, example = "pt-BR",
     pattern = r"^[a-zA-Z]{2,3}(-[a-zA-Z]{4})?(-([a-zA-Z]{2}|[0-9]{3}))?$",
 )]
 #[expect(dead_code, reason = "only documents the text")]
