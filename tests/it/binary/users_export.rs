@@ -163,7 +163,9 @@ async fn whoever_ends_an_export_before_it_is_done_leaves_no_part_of_the_file() {
             .execute(&mut *transaction)
             .await
             .unwrap();
-        let process = program.spawn(&["users", "export", "-o", "users.csv"]);
+        // Not ignored, as it is where the tests run by nohup.
+        let script = "exec env --default-signal \"$0\" users export -o users.csv";
+        let process = program.spawn_by_shell(script);
         wait_until("the file is begun", async || files() > before).await;
         process.signal(signal);
         wait_until("the file is gone", async || files() == before).await;
